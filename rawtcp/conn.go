@@ -1,0 +1,323 @@
+package rawtcp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"rawnc/stack"
+)
+
+// Conn is a TCP connection. It is a net.Conn; its errors are net.OpErrors that
+// errors.Is understands.
+type Conn struct {
+	host          *Host
+	tcp           *stack.Conn
+	local, remote netip.AddrPort
+	ttl, tos      uint8
+	port          *port
+	listener      *Listener // that it was accepted from, or will be
+	watch         watch
+
+	// The host's lock guards all that follows, and tcp.
+	canRead, canWrite sync.Cond
+	readBy, writeBy   limit
+	closed            bool
+	sendErr           error // the last packet that the system refused to send
+	linkErr           error
+	ipID              uint16
+	touched           bool // packets of the batch at hand were for it
+	deadline          time.Time
+	index             int // in host.deadlines; -1: not there
+	linger            int
+}
+
+func newConn(h *Host, tcp *stack.Conn, id pair, tap Tap) *Conn {
+	c := &Conn{host: h, tcp: tcp, local: id.local, remote: id.remote, index: -1, linger: -1}
+	c.watch.tap = tap
+	c.canRead.L, c.canWrite.L = &h.mu, &h.mu
+	c.readBy.cond, c.writeBy.cond = &c.canRead, &c.canWrite
+	c.ipID = uint16(stack.TimestampOffset(h.secret, id.remote, id.local))
+	return c
+}
+
+// wake tells who waits that there may be something to do.
+func (c *Conn) wake() {
+	if c.tcp.Readable() {
+		c.canRead.Broadcast()
+	}
+	c.canWrite.Broadcast()
+	if c.listener != nil && c.tcp.State().Synchronized() {
+		c.listener.canAccept.Broadcast()
+	}
+}
+
+// Read reads what has arrived, waiting until there is something.
+func (c *Conn) Read(b []byte) (int, error) {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		if err := c.usable(&c.readBy); err != nil {
+			return 0, c.opError("read", err)
+		}
+		now := time.Now()
+		n, err := c.tcp.Read(now, b)
+		if n > 0 || len(b) == 0 {
+			h.flush(now, c) // perhaps a window update
+			return n, nil
+		}
+		if err == io.EOF {
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, c.opError("read", c.cause(err))
+		}
+		c.canRead.Wait()
+	}
+}
+
+// Write writes all of b, waiting while the send buffer is full. What it has
+// taken is sent and, if need be, sent again in the background.
+func (c *Conn) Write(b []byte) (int, error) {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	written := 0
+	for {
+		if err := c.usable(&c.writeBy); err != nil {
+			return written, c.opError("write", err)
+		}
+		now := time.Now()
+		n, err := c.tcp.Write(now, b[written:])
+		written += n
+		if err != nil {
+			return written, c.opError("write", c.cause(err))
+		}
+		if n > 0 {
+			h.flush(now, c)
+		}
+		if written == len(b) {
+			return written, nil
+		}
+		c.canWrite.Wait()
+	}
+}
+
+// usable is why a call on the connection cannot go on, if it cannot.
+func (c *Conn) usable(l *limit) error {
+	switch {
+	case c.closed:
+		return net.ErrClosed
+	case l.passed():
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// CloseWrite ends the sending side: a FIN follows what was written. Reading
+// goes on until the peer closes too.
+func (c *Conn) CloseWrite() error {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.closed {
+		return c.opError("close", net.ErrClosed)
+	}
+	now := time.Now()
+	err := c.tcp.CloseWrite(now)
+	h.flush(now, c)
+	if err != nil {
+		return c.opError("close", c.cause(err))
+	}
+	return nil
+}
+
+// Close closes both ways. What was written is still delivered, in the
+// background, then a FIN; unless received data waits unread, which the peer is
+// told with a RST, or SetLinger(0) was called. See Host.Shutdown.
+func (c *Conn) Close() error {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.closed {
+		return c.opError("close", net.ErrClosed)
+	}
+	c.closed = true
+	now := time.Now()
+	if c.linger == 0 {
+		c.tcp.Abort(now)
+	} else {
+		c.tcp.Close(now)
+	}
+	h.flush(now, c)
+	c.canRead.Broadcast()
+	c.canWrite.Broadcast()
+	return nil
+}
+
+// SetLinger(0) makes Close send a RST at once and forget what is unsent; any
+// other value restores the normal close.
+func (c *Conn) SetLinger(sec int) error {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	c.linger = sec
+	return nil
+}
+
+// Drain waits until the peer has acknowledged all that was written.
+func (c *Conn) Drain(ctx context.Context) error {
+	h := c.host
+	stop := context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		c.canWrite.Broadcast()
+	})
+	defer stop()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		s := c.tcp.Snapshot()
+		switch {
+		case s.SendQueue == 0 && s.State != stack.StateClosed:
+			return nil
+		case s.Err != nil:
+			return c.opError("write", c.cause(s.Err))
+		case s.State == stack.StateClosed:
+			return nil
+		case c.closed:
+			return c.opError("write", net.ErrClosed)
+		case ctx.Err() != nil:
+			return c.opError("write", ctx.Err())
+		}
+		c.canWrite.Wait()
+	}
+}
+
+// Snapshot returns the variables of the connection.
+func (c *Conn) Snapshot() stack.Snapshot {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	return c.tcp.Snapshot()
+}
+
+// SendError is why the system refused to send the last packet that it refused,
+// or nil.
+func (c *Conn) SendError() error {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	return c.sendErr
+}
+
+// LocalAddr is our address, a *net.TCPAddr.
+func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
+
+// RemoteAddr is the peer's address, a *net.TCPAddr.
+func (c *Conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
+
+// SetDeadline sets both deadlines.
+func (c *Conn) SetDeadline(t time.Time) error { return c.setLimits(t, &c.readBy, &c.writeBy) }
+
+// SetReadDeadline sets when Read gives up, with os.ErrDeadlineExceeded. The zero
+// time means never.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.setLimits(t, &c.readBy) }
+
+// SetWriteDeadline sets when Write gives up.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setLimits(t, &c.writeBy) }
+
+func (c *Conn) setLimits(t time.Time, limits ...*limit) error {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	if c.closed {
+		return c.opError("set", net.ErrClosed)
+	}
+	for _, l := range limits {
+		l.set(t)
+	}
+	return nil
+}
+
+// A limit is a deadline for calls that wait on cond.
+type limit struct {
+	at    time.Time
+	timer *time.Timer
+	cond  *sync.Cond
+}
+
+func (l *limit) passed() bool { return !l.at.IsZero() && !time.Now().Before(l.at) }
+
+func (l *limit) set(t time.Time) {
+	l.at = t
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	if !t.IsZero() {
+		l.timer = time.AfterFunc(time.Until(t), func() {
+			l.cond.L.Lock()
+			defer l.cond.L.Unlock()
+			l.cond.Broadcast()
+		})
+	}
+	l.cond.Broadcast()
+}
+
+func (c *Conn) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+}
+
+// cause puts an error of the stack into the words of package net. Who timed
+// out is told what the network last said, if it said anything.
+func (c *Conn) cause(err error) error {
+	switch {
+	case c.linkErr != nil:
+		return c.linkErr
+	case errors.Is(err, stack.ErrTimeout) && c.tcp.SoftError() != nil:
+		err = c.tcp.SoftError()
+	case errors.Is(err, stack.ErrTimeout) && c.sendErr != nil:
+		return c.sendErr
+	}
+	return &tcpError{err, errnoOf(err)}
+}
+
+func errnoOf(err error) syscall.Errno {
+	var icmp *stack.ICMPError
+	switch {
+	case errors.As(err, &icmp):
+		switch icmp.Kind {
+		case stack.ICMPNetUnreachable:
+			return syscall.ENETUNREACH
+		case stack.ICMPPortUnreachable:
+			return syscall.ECONNREFUSED
+		}
+		return syscall.EHOSTUNREACH
+	case errors.Is(err, stack.ErrRefused):
+		return syscall.ECONNREFUSED
+	case errors.Is(err, stack.ErrReset):
+		return syscall.ECONNRESET
+	case errors.Is(err, stack.ErrTimeout), errors.Is(err, stack.ErrIdle):
+		return syscall.ETIMEDOUT
+	case errors.Is(err, stack.ErrClosing):
+		return syscall.EPIPE
+	case errors.Is(err, stack.ErrAborted):
+		return syscall.ECONNABORTED
+	}
+	return syscall.ENOTCONN
+}
+
+// tcpError is an error of the stack that is also the system's error number.
+type tcpError struct {
+	error
+	errno syscall.Errno
+}
+
+func (e *tcpError) Unwrap() []error { return []error{e.error, e.errno} }
+
+// Timeout and Temporary make it a net.Error.
+func (e *tcpError) Timeout() bool   { return e.errno == syscall.ETIMEDOUT }
+func (e *tcpError) Temporary() bool { return false }

@@ -1,0 +1,48 @@
+package rawtcp
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"golang.org/x/net/nettest"
+)
+
+var (
+	addrA = netip.MustParseAddr("192.0.2.1")
+	addrB = netip.MustParseAddr("192.0.2.2")
+)
+
+// hosts are two machines with nothing but a memory between them.
+func hosts(t *testing.T) (a, b *Host) {
+	la, lb := MemoryPair(addrA, addrB, 1500)
+	a, b = NewHost(la), NewHost(lb)
+	t.Cleanup(func() {
+		a.Close()
+		b.Close()
+	})
+	return a, b
+}
+
+// connected opens a connection from one host to another.
+func connected(a, b *Host, network, address string) (c, s net.Conn, stop func(), err error) {
+	l, err := (&ListenConfig{Host: b}).Listen(nil, network, address)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer l.Close()
+	if c, err = (&Dialer{Host: a}).Dial(network, l.Addr().String()); err != nil {
+		return nil, nil, nil, err
+	}
+	if s, err = l.Accept(); err != nil {
+		return nil, nil, nil, err
+	}
+	return c, s, func() { c.Close(); s.Close() }, nil
+}
+
+func TestConnOverMemory(t *testing.T) {
+	nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {
+		a, b := hosts(t)
+		return connected(a, b, "tcp", "192.0.2.2:0")
+	})
+}

@@ -1,0 +1,93 @@
+package rawtcp
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// openGuard holds a local address and port with a socket of the kernel's TCP
+// that drops whatever reaches it. Without it the kernel would answer with RST
+// the segments of connections that it doesn't know; no firewall rule is
+// needed. The raw sockets get their copy before. The guard is gone when the
+// process is, however it ends. drop must make the socket drop segments.
+func openGuard(local netip.AddrPort, drop func(fd int, ipv6 bool) error) (fd int, reserved netip.AddrPort, err error) {
+	ipv6 := local.Addr().Is6()
+	family := unix.AF_INET
+	if ipv6 {
+		family = unix.AF_INET6
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, reserved, os.NewSyscallError("socket", err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	// It must drop before it listens, or a SYN in between would be answered.
+	if err := drop(fd, ipv6); err != nil {
+		return -1, reserved, err
+	}
+	// Old connections of the kernel's in TIME-WAIT don't stop it.
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+		return -1, reserved, os.NewSyscallError("setsockopt SO_REUSEADDR", err)
+	}
+	if ipv6 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return -1, reserved, os.NewSyscallError("setsockopt IPV6_V6ONLY", err)
+		}
+	}
+	sa, err := sockaddr(fd, local)
+	if err != nil {
+		return -1, reserved, err
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		return -1, reserved, os.NewSyscallError("bind", err)
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return -1, reserved, os.NewSyscallError("listen", err)
+	}
+	bound, err := localAddr(fd)
+	if err != nil {
+		return -1, reserved, err
+	}
+	return fd, netip.AddrPortFrom(local.Addr(), bound.Port()), nil
+}
+
+// dropAll makes a listening socket drop every segment, by a filter, or where
+// that is refused by a key.
+func dropAll(fd int, ipv6 bool) error {
+	filterErr := dropByFilter(fd, ipv6)
+	if filterErr == nil {
+		return nil
+	}
+	if keyErr := dropByKey(fd, ipv6); keyErr != nil {
+		return fmt.Errorf("the kernel cannot be kept from answering for us: it takes neither a filter (%w) nor an MD5 key (%w)",
+			filterErr, keyErr)
+	}
+	return nil
+}
+
+// dropByFilter drops by a filter that accepts nothing. Some kernels want
+// CAP_NET_ADMIN for it.
+func dropByFilter(fd int, _ bool) error {
+	return attachFilter(fd, []bpf.Instruction{bpf.RetConstant{Val: 0}})
+}
+
+// dropByKey drops by a TCP MD5 key (RFC 2385) for all peers that no peer knows.
+func dropByKey(fd int, ipv6 bool) error {
+	// Prefix length 0: every address of the family.
+	sig := unix.TCPMD5Sig{Flags: unix.TCP_MD5SIG_FLAG_PREFIX, Keylen: 32}
+	rand.Read(sig.Key[:sig.Keylen])
+	sig.Addr.Family = unix.AF_INET
+	if ipv6 {
+		sig.Addr.Family = unix.AF_INET6
+	}
+	return os.NewSyscallError("setsockopt TCP_MD5SIG_EXT", unix.SetsockoptTCPMD5Sig(fd, unix.IPPROTO_TCP, unix.TCP_MD5SIG_EXT, &sig))
+}

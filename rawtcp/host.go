@@ -1,0 +1,422 @@
+// Package rawtcp is TCP over raw IP sockets: Dial gives a net.Conn and Listen a
+// net.Listener whose handshakes, data and closes are made here, by package
+// stack, and not by the kernel.
+//
+// A Host carries segments between a Link and the connections: one goroutine
+// reads packets in batches, hands each to its stack.Conn, and sends what the
+// connections then owe. A Tap sees every packet on its way.
+//
+// It needs the capability CAP_NET_RAW, and Linux; a Host on an in-memory Link
+// needs neither.
+package rawtcp
+
+import (
+	"container/heap"
+	"crypto/rand"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"rawnc/rawtcp/wire"
+	"rawnc/stack"
+)
+
+// Host is a machine's TCP on a link: all its connections and listeners.
+type Host struct {
+	link   Link
+	secret [32]byte // of the initial sequence numbers
+	done   chan struct{}
+
+	mu        sync.Mutex
+	closed    bool
+	closeIdle bool // close the link with the last user
+	conns     map[pair]*Conn
+	listeners map[netip.AddrPort]*Listener
+	ports     map[netip.AddrPort]*port
+	deadlines deadlines
+	timer     *time.Timer
+	timerAt   time.Time
+	out       outbox
+	quiet     *sync.Cond // a connection has come to its end, or nearly
+}
+
+// A pair is what tells one connection from another. The addresses have no zone.
+type pair struct{ local, remote netip.AddrPort }
+
+// A port is a local port that is taken, by a listener or by connections.
+type port struct {
+	guard io.Closer
+	users int
+}
+
+// NewHost starts a host on a link, which it closes with itself.
+func NewHost(link Link) *Host {
+	h := &Host{
+		link:      link,
+		done:      make(chan struct{}),
+		conns:     make(map[pair]*Conn),
+		listeners: make(map[netip.AddrPort]*Listener),
+		ports:     make(map[netip.AddrPort]*port),
+	}
+	rand.Read(h.secret[:])
+	h.quiet = sync.NewCond(&h.mu)
+	h.timer = time.AfterFunc(time.Hour, h.tick)
+	h.timer.Stop()
+	go h.read()
+	return h
+}
+
+// Close ends all connections with a RST, all listeners, and the link.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	for _, l := range h.listeners {
+		h.closeListener(l)
+	}
+	now := time.Now()
+	for _, c := range h.conns {
+		c.tcp.Abort(now)
+		h.flush(now, c)
+	}
+	h.shut()
+	h.mu.Unlock()
+	<-h.done
+	return nil
+}
+
+// shut closes the link. The caller holds the lock.
+func (h *Host) shut() {
+	if h.closed {
+		return
+	}
+	h.closed = true
+	h.timer.Stop()
+	h.link.Close()
+}
+
+// readBatch is how many packets one system call may bring.
+const readBatch = 32
+
+func (h *Host) read() {
+	defer close(h.done)
+	bufs := make([][]byte, readBatch)
+	for i := range bufs {
+		bufs[i] = make([]byte, 1<<16+40) // the kernel hands over what it has put together: up to 64 KiB
+	}
+	for {
+		n, err := h.link.ReadBatch(bufs)
+		h.input(bufs[:n])
+		if err != nil {
+			h.fail(err)
+			return
+		}
+	}
+}
+
+// fail ends everything when the link does.
+func (h *Host) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	for _, c := range h.conns {
+		c.linkErr = err
+		c.tcp.Abort(now)
+		h.flush(now, c)
+	}
+	h.shut()
+}
+
+// input hands a batch of packets to their connections, and only then sends
+// what they owe, so that ACKs are put together (RFC 9293, MUST-58 and 59).
+func (h *Host) input(packets [][]byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	touched := make([]*Conn, 0, readBatch)
+	for _, b := range packets {
+		c := h.packet(now, b)
+		if c != nil && !c.touched {
+			c.touched = true
+			touched = append(touched, c)
+		}
+	}
+	for _, c := range touched {
+		c.touched = false
+		h.flush(now, c)
+	}
+}
+
+// packet takes one packet and returns the connection that it concerns.
+func (h *Host) packet(now time.Time, b []byte) *Conn {
+	var p wire.Packet
+	switch err := wire.Parse(b, &p); err {
+	case nil:
+	case wire.ErrNotTCP:
+		return h.icmp(now, b)
+	default:
+		return nil
+	}
+	id := pair{netip.AddrPortFrom(p.Dst, p.DstPort), netip.AddrPortFrom(p.Src, p.SrcPort)}
+	c := h.conns[id]
+	wrong := p.Checksum == stack.ChecksumWrong || p.Checksum == stack.ChecksumUnknown
+	if c == nil {
+		if wrong {
+			return nil
+		}
+		if c = h.welcome(now, id, &p); c == nil {
+			return nil
+		}
+	}
+	var e *Event
+	if c.watch.tap != nil {
+		e = &Event{Time: now, Packet: append([]byte(nil), b...), Checksum: p.Checksum}
+		var kept wire.Packet
+		wire.Parse(e.Packet, &kept)
+		e.Segment = kept.Segment
+	}
+	if !wrong { // MUST-3
+		c.tcp.Receive(now, &p.Segment)
+	}
+	if e != nil {
+		c.report(e)
+	}
+	return c
+}
+
+// icmp takes an ICMP error to the connection whose segment it quotes.
+func (h *Host) icmp(now time.Time, b []byte) *Conn {
+	m, err := wire.ParseICMP(b)
+	if err != nil {
+		return nil
+	}
+	c := h.conns[pair{m.Src, m.Dst}]
+	if c == nil || !c.tcp.ICMP(now, &m.ICMPError) {
+		return nil
+	}
+	if c.watch.tap != nil {
+		c.report(&Event{Time: now, Packet: append([]byte(nil), b...), ICMP: &m.ICMPError})
+	}
+	return c
+}
+
+// tick serves the connections whose deadline has come.
+func (h *Host) tick() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	now := time.Now()
+	h.timerAt = time.Time{}
+	for len(h.deadlines) > 0 && !h.deadlines[0].deadline.After(now) {
+		c := h.deadlines[0]
+		c.tcp.Advance(now)
+		h.flush(now, c)
+	}
+	h.arm()
+}
+
+// arm sets the one timer for the earliest deadline of all. It may ring early,
+// never late.
+func (h *Host) arm() {
+	if len(h.deadlines) == 0 {
+		return
+	}
+	at := h.deadlines[0].deadline
+	if h.timerAt.IsZero() || at.Before(h.timerAt) {
+		h.timerAt = at
+		h.timer.Reset(time.Until(at))
+	}
+}
+
+// flush sends what a connection owes, notes when it wants to be woken, and
+// wakes who waits for it.
+func (h *Host) flush(now time.Time, c *Conn) {
+	for {
+		var seg stack.Segment
+		why, ok := c.tcp.Next(now, &seg)
+		if !ok {
+			break
+		}
+		h.out.add(now, c, &seg, why)
+		if h.out.full() {
+			h.out.send(h.link)
+		}
+	}
+	h.out.send(h.link)
+	h.schedule(c)
+	c.wake()
+	switch c.tcp.State() {
+	case stack.StateClosed, stack.StateListen: // a passive one goes back to LISTEN, which here means it ends
+		h.remove(c)
+	case stack.StateTimeWait:
+		h.quiet.Broadcast()
+	}
+}
+
+// schedule follows a connection's deadline.
+func (h *Host) schedule(c *Conn) {
+	at, armed := c.tcp.Deadline()
+	switch {
+	case !armed && c.index >= 0:
+		heap.Remove(&h.deadlines, c.index)
+	case armed && c.index < 0:
+		c.deadline = at
+		heap.Push(&h.deadlines, c)
+	case armed && !at.Equal(c.deadline):
+		c.deadline = at
+		heap.Fix(&h.deadlines, c.index)
+	}
+	h.arm()
+}
+
+// remove forgets a connection that has ended.
+func (h *Host) remove(c *Conn) {
+	id := pair{unzoned(c.local), unzoned(c.remote)}
+	if h.conns[id] != c {
+		return
+	}
+	if c.watch.tap != nil && len(c.watch.transitions) > 0 {
+		c.report(&Event{Time: time.Now()})
+	}
+	delete(h.conns, id)
+	if c.index >= 0 {
+		heap.Remove(&h.deadlines, c.index)
+	}
+	h.release(c.port)
+	if c.listener != nil {
+		c.listener.forget(c)
+	}
+	h.quiet.Broadcast()
+	h.closeIfIdle()
+}
+
+func (h *Host) closeIfIdle() {
+	if h.closeIdle && len(h.conns) == 0 && len(h.listeners) == 0 && len(h.ports) == 0 {
+		h.shut()
+	}
+}
+
+// reserve takes a local port, or shares one that this host has.
+func (h *Host) reserve(local netip.AddrPort) (netip.AddrPort, *port, error) {
+	if p := h.ports[local]; p != nil && local.Port() != 0 {
+		p.users++
+		return local, p, nil
+	}
+	reserved, guard, err := h.link.Reserve(local)
+	if err != nil {
+		return local, nil, err
+	}
+	p := &port{guard: guard, users: 1}
+	h.ports[reserved] = p
+	return reserved, p, nil
+}
+
+func (h *Host) release(p *port) {
+	if p.users--; p.users > 0 {
+		return
+	}
+	p.guard.Close()
+	for at, q := range h.ports {
+		if p == q {
+			delete(h.ports, at)
+		}
+	}
+}
+
+// unzoned is an address as it stands in a packet.
+func unzoned(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port())
+}
+
+// Shutdown waits until every connection that the application has closed has
+// delivered its data and its FIN: it is closed, or in TIME-WAIT. A program that
+// ends earlier takes them with it. It returns false if giveUp came first.
+func (h *Host) Shutdown(giveUp <-chan struct{}) bool {
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-giveUp:
+			h.mu.Lock()
+			h.quiet.Broadcast()
+			h.mu.Unlock()
+		case <-stop:
+		}
+	}()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		busy := false
+		for _, c := range h.conns {
+			busy = busy || c.closed && c.tcp.State() != stack.StateTimeWait
+		}
+		if !busy {
+			return true
+		}
+		select {
+		case <-giveUp:
+			return false
+		default:
+		}
+		h.quiet.Wait()
+	}
+}
+
+var (
+	shared   *Host // on this machine's raw sockets, while there is use for it
+	sharedMu sync.Mutex
+)
+
+// sharedHost returns the host of this process's raw sockets: one serves all.
+func sharedHost() (*Host, error) {
+	sharedMu.Lock()
+	defer sharedMu.Unlock()
+	if shared != nil {
+		shared.mu.Lock()
+		closed := shared.closed
+		shared.mu.Unlock()
+		if !closed {
+			return shared, nil
+		}
+	}
+	link, err := newRawLink()
+	if err != nil {
+		return nil, err
+	}
+	shared = NewHost(link)
+	shared.closeIdle = true
+	return shared, nil
+}
+
+// checkDestination refuses what TCP has no business with (MUST-46).
+func checkDestination(a netip.Addr) error {
+	if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return &net.AddrError{Err: "not the address of one host", Addr: a.String()}
+	}
+	return nil
+}
+
+// deadlines is a heap of connections, the next to be woken on top.
+type deadlines []*Conn
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, j int) bool { return d[i].deadline.Before(d[j].deadline) }
+func (d deadlines) Swap(i, j int) {
+	d[i], d[j] = d[j], d[i]
+	d[i].index, d[j].index = i, j
+}
+func (d *deadlines) Push(x any) {
+	c := x.(*Conn)
+	c.index = len(*d)
+	*d = append(*d, c)
+}
+func (d *deadlines) Pop() any {
+	old := *d
+	c := old[len(old)-1]
+	old[len(old)-1] = nil
+	*d = old[:len(old)-1]
+	c.index = -1
+	return c
+}

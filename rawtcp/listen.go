@@ -1,0 +1,232 @@
+package rawtcp
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"rawnc/rawtcp/wire"
+	"rawnc/stack"
+)
+
+// ListenConfig makes listeners. The zero value is ready to use; the fields mean
+// what they mean in Dialer.
+type ListenConfig struct {
+	Host   *Host
+	Config stack.Config
+	ISN    *stack.Seq
+	TTL    uint8
+	TOS    uint8
+	Tap    Tap
+	// Backlog bounds the connections that are not accepted yet, in whatever
+	// state; 0 means 128. A SYN beyond it is not answered.
+	Backlog int
+}
+
+// Listener is a net.Listener whose connections are *Conn.
+type Listener struct {
+	host   *Host
+	config ListenConfig
+	addrs  []netip.AddrPort
+	ports  []*port
+
+	// The host's lock guards what follows.
+	canAccept sync.Cond
+	waiting   []*Conn // not accepted yet
+	closed    bool
+	by        limit
+}
+
+// Listen announces on a local address like ":8113" or "127.0.0.1:8113". The
+// network is tcp, tcp4 or tcp6.
+func Listen(network, address string) (net.Listener, error) {
+	var lc ListenConfig
+	return lc.Listen(context.Background(), network, address)
+}
+
+// Listen announces on a local address. Without a host part it serves every
+// address of the machine, of both families if the network is tcp.
+func (lc *ListenConfig) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	l, err := lc.listen(ctx, network, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: err}
+	}
+	return l, nil
+}
+
+func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*Listener, error) {
+	addrs, err := resolve(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	want := addrs[:1]
+	if ip := want[0].Addr(); !ip.IsValid() || ip == netip.IPv6Unspecified() && network == "tcp" {
+		want = nil
+		for _, ip := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+			if network == "tcp" || ip.Is4() == (network == "tcp4") {
+				want = append(want, netip.AddrPortFrom(ip, addrs[0].Port()))
+			}
+		}
+	}
+	h := lc.Host
+	if h == nil {
+		if h, err = sharedHost(); err != nil {
+			return nil, err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, net.ErrClosed
+	}
+	l := &Listener{host: h, config: *lc}
+	if l.config.Backlog == 0 {
+		l.config.Backlog = 128
+	}
+	l.canAccept.L = &h.mu
+	l.by.cond = &l.canAccept
+	for i, addr := range want {
+		if i > 0 { // both families share a port
+			addr = netip.AddrPortFrom(addr.Addr(), l.addrs[0].Port())
+		}
+		err := error(syscall.EADDRINUSE)
+		var p *port
+		if h.listeners[addr] == nil {
+			addr, p, err = h.reserve(addr)
+		}
+		if err != nil {
+			if i > 0 && addr.Addr().Is6() { // a machine without IPv6
+				break
+			}
+			h.closeIfIdle()
+			return nil, err
+		}
+		l.addrs, l.ports = append(l.addrs, addr), append(l.ports, p)
+		h.listeners[unzoned(addr)] = l
+	}
+	return l, nil
+}
+
+// welcome makes a connection for a segment that belongs to none, if it is for a
+// listener. Whatever is not a SYN is answered with a RST (RFC 9293, section
+// 3.10.7.1).
+func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
+	l := h.listeners[id.local]
+	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		if l == nil && any.Is4() == id.local.Addr().Is4() {
+			l = h.listeners[netip.AddrPortFrom(any, id.local.Port())]
+		}
+	}
+	// MUST-57 and MUST-63: nothing that involves a group of hosts.
+	if l == nil || checkDestination(p.Src) != nil || checkDestination(p.Dst) != nil || id.remote.Port() == 0 {
+		return nil
+	}
+	syn := p.Flags&(stack.SYN|stack.ACK|stack.RST) == stack.SYN
+	if syn && len(l.waiting) >= l.config.Backlog {
+		return nil
+	}
+	route, err := h.link.Route(id.remote.Addr().WithZone(l.zone()))
+	if err != nil {
+		return nil
+	}
+	cfg := h.configure(l.config.Config, id, route.MTU, now)
+	if l.config.ISN != nil {
+		cfg.ISS = *l.config.ISN
+	}
+	var c *Conn
+	if l.config.Tap != nil {
+		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
+	}
+	zoned := pair{id.local, netip.AddrPortFrom(id.remote.Addr().WithZone(l.zone()), id.remote.Port())}
+	c = newConn(h, stack.New(cfg), zoned, l.config.Tap)
+	c.ttl, c.tos = ttlOr64(l.config.TTL), l.config.TOS
+	c.port = l.ports[0]
+	c.port.users++
+	c.tcp.Listen(id.local.Port())
+	c.watch.transitions = nil // each connection starts in LISTEN
+	h.conns[id] = c
+	if syn {
+		c.listener = l
+		l.waiting = append(l.waiting, c)
+	}
+	return c
+}
+
+// zone is the zone of the listener's own address, which its peers share.
+func (l *Listener) zone() string { return l.addrs[0].Addr().Zone() }
+
+// forget drops a connection that ended before it was accepted.
+func (l *Listener) forget(c *Conn) {
+	if i := slices.Index(l.waiting, c); i >= 0 {
+		l.waiting = slices.Delete(l.waiting, i, i+1)
+	}
+}
+
+// Accept waits for a connection that is established; it is a *Conn.
+func (l *Listener) Accept() (net.Conn, error) {
+	h := l.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch {
+		case l.closed:
+			return nil, l.opError("accept", net.ErrClosed)
+		case l.by.passed():
+			return nil, l.opError("accept", os.ErrDeadlineExceeded)
+		}
+		for i, c := range l.waiting {
+			if c.tcp.State().Synchronized() {
+				l.waiting = slices.Delete(l.waiting, i, i+1)
+				c.listener = nil
+				return c, nil
+			}
+		}
+		l.canAccept.Wait()
+	}
+}
+
+// SetDeadline sets when Accept gives up. The zero time means never.
+func (l *Listener) SetDeadline(t time.Time) error {
+	l.host.mu.Lock()
+	defer l.host.mu.Unlock()
+	l.by.set(t)
+	return nil
+}
+
+// Close stops listening. Connections that were not accepted are reset.
+func (l *Listener) Close() error {
+	l.host.mu.Lock()
+	defer l.host.mu.Unlock()
+	if l.closed {
+		return l.opError("close", net.ErrClosed)
+	}
+	l.host.closeListener(l)
+	return nil
+}
+
+func (h *Host) closeListener(l *Listener) {
+	l.closed = true
+	now := time.Now()
+	for _, c := range slices.Clone(l.waiting) {
+		c.tcp.Abort(now)
+		h.flush(now, c)
+	}
+	for i, addr := range l.addrs {
+		delete(h.listeners, unzoned(addr))
+		h.release(l.ports[i])
+	}
+	l.canAccept.Broadcast()
+	h.closeIfIdle()
+}
+
+// Addr is the address listened on.
+func (l *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.addrs[0]) }
+
+func (l *Listener) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: "tcp", Source: l.Addr(), Err: err}
+}

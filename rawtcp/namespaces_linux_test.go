@@ -1,0 +1,147 @@
+package rawtcp
+
+import (
+	"net/netip"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// The addresses of a twoHosts.
+var (
+	here4, there4 = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
+	here6, there6 = netip.MustParseAddr("fd09::1"), netip.MustParseAddr("fd09::2")
+	// Link-local, without their zone.
+	hereLL, thereLL = netip.MustParseAddr("fe80::1"), netip.MustParseAddr("fe80::2")
+)
+
+// twoHosts is two network namespaces with a cable between them: the test runs
+// here, in the first. The names of the cable's ends are "here" and "there".
+// They are gone when the test is.
+type twoHosts struct {
+	t            *testing.T
+	here, beyond netns.NsHandle
+}
+
+func newTwoHosts(t *testing.T) *twoHosts {
+	t.Helper()
+	needRoot(t)
+	// Never unlocked: the thread ends with the test, and with it the namespace.
+	runtime.LockOSThread()
+	h := &twoHosts{t: t}
+	namespace := func() netns.NsHandle {
+		ns, err := netns.New() // enters it
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ns.Close() })
+		up(t, "lo")
+		return ns
+	}
+	h.beyond = namespace()
+	h.here = namespace()
+	err := netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: "here"},
+		PeerName:      "there",
+		PeerNamespace: netlink.NsFd(h.beyond),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address(t, "here", here4.String()+"/24", here6.String()+"/64", hereLL.String()+"/64")
+	h.there(func() { address(t, "there", there4.String()+"/24", there6.String()+"/64", thereLL.String()+"/64") })
+	return h
+}
+
+// there does something in the other namespace.
+func (h *twoHosts) there(do func()) {
+	h.t.Helper()
+	if err := netns.Set(h.beyond); err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() {
+		if err := netns.Set(h.here); err != nil {
+			h.t.Fatal(err)
+		}
+	}()
+	do()
+}
+
+// links are a raw link of each host.
+func (h *twoHosts) links() (here, there Link) {
+	h.t.Helper()
+	here = openLink(h.t)
+	h.there(func() {
+		there = openLink(h.t)
+		// Its sockets belong to the namespace in which they are opened.
+		for _, dst := range []netip.Addr{here4, here6} {
+			if _, err := there.Route(dst); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+	})
+	return here, there
+}
+
+func openLink(t *testing.T) Link {
+	t.Helper()
+	l, err := newRawLink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func up(t *testing.T, name string) netlink.Link {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetUp(link)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return link
+}
+
+// address brings an interface up with the addresses.
+func address(t *testing.T, name string, prefixes ...string) {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No address of its own choice, and none that is tentative for a second.
+	if err := os.WriteFile("/proc/thread-self/net/../../../sys/net/ipv6/conf/"+name+"/addr_gen_mode", []byte("1"), 0); err != nil {
+		t.Log(err)
+	}
+	for _, p := range prefixes {
+		addr, err := netlink.ParseAddr(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr.Flags = 0x02 // IFA_F_NODAD
+		if err := netlink.AddrAdd(link, addr); err != nil {
+			t.Fatalf("%s %s: %v", name, p, err)
+		}
+	}
+	up(t, name)
+}
+
+// needRoot skips the test where it cannot make network namespaces, but not in
+// CI, where nothing may go untested.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	const how = "this test makes network namespaces: run it as root"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(how)
+	}
+	t.Skip(how)
+}

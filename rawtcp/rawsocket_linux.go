@@ -1,0 +1,184 @@
+package rawtcp
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// bufferSize is what the kernel is asked to hold for a raw socket, in octets.
+const bufferSize = 4 << 20
+
+// A rawFamily is the raw sockets of one IP version: one for TCP, and one for
+// the ICMP errors about it.
+type rawFamily struct {
+	tcp, icmp rawSocket
+
+	sending sync.Mutex
+	out     messages
+
+	filtering sync.Mutex
+	ports     []uint16    // the reserved ones, sorted; twice where two addresses have the same
+	passing   []portRange // what the filter of tcp lets through
+}
+
+// A rawSocket is a raw socket and the arrays to read from it.
+type rawSocket struct {
+	fd       int
+	ipv6     bool
+	protocol uint8
+	in       messages
+}
+
+func openFamily(ipv6 bool) (*rawFamily, error) {
+	f := &rawFamily{
+		tcp:  rawSocket{ipv6: ipv6, protocol: unix.IPPROTO_TCP},
+		icmp: rawSocket{ipv6: ipv6, protocol: unix.IPPROTO_ICMP},
+	}
+	if ipv6 {
+		f.icmp.protocol = unix.IPPROTO_ICMPV6
+	}
+	if err := f.tcp.open(); err != nil {
+		return nil, err
+	}
+	if err := f.icmp.open(); err != nil {
+		unix.Close(f.tcp.fd)
+		return nil, err
+	}
+	f.filter(nil) // no port is reserved yet
+	return f, nil
+}
+
+// pass lets the segments to a reserved port through.
+func (f *rawFamily) pass(port uint16) {
+	f.filtering.Lock()
+	defer f.filtering.Unlock()
+	at, _ := slices.BinarySearch(f.ports, port)
+	f.ports = slices.Insert(f.ports, at, port)
+	f.refilter()
+}
+
+// unpass takes back one pass.
+func (f *rawFamily) unpass(port uint16) {
+	f.filtering.Lock()
+	defer f.filtering.Unlock()
+	at, _ := slices.BinarySearch(f.ports, port)
+	f.ports = slices.Delete(f.ports, at, at+1)
+	f.refilter()
+}
+
+func (f *rawFamily) refilter() {
+	if ranges := mergeRanges(f.ports, maxRanges); !slices.Equal(ranges, f.passing) {
+		f.filter(ranges)
+	}
+}
+
+// filter makes the TCP socket deliver only segments to the ports of ranges, so
+// that the machine's other connections don't wake us. Where the kernel does not
+// allow it, everything comes, which is slower but right.
+func (f *rawFamily) filter(ranges []portRange) {
+	if err := attachFilter(f.tcp.fd, portFilter(ranges, f.tcp.ipv6)); err != nil {
+		unix.SetsockoptInt(f.tcp.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+	}
+	f.passing = ranges
+}
+
+// send sends packets as WriteBatch does. Where the kernel has no room, it waits
+// a little and tries once more.
+func (f *rawFamily) send(pkts []Outgoing) (int, error) {
+	f.sending.Lock()
+	defer f.sending.Unlock()
+	const patience = 5 // milliseconds
+	sent, waited := 0, false
+	for sent < len(pkts) {
+		n, err := f.out.send(f.tcp.fd, f.tcp.ipv6, pkts[sent:])
+		sent += n
+		switch {
+		case err == nil:
+			waited = false
+		case waited:
+			return sent, err
+		case errors.Is(err, unix.EAGAIN):
+			unix.Poll([]unix.PollFd{{Fd: int32(f.tcp.fd), Events: unix.POLLOUT}}, patience)
+			waited = true
+		case errors.Is(err, unix.ENOBUFS): // of the device: the socket has room
+			unix.Poll(nil, patience)
+			waited = true
+		default:
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+func (s *rawSocket) open() (err error) {
+	domain := unix.AF_INET
+	if s.ipv6 {
+		domain = unix.AF_INET6
+	}
+	s.fd, err = unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(s.protocol))
+	if err == unix.EPERM || err == unix.EACCES {
+		return permissionError(os.NewSyscallError("socket", err))
+	}
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	if err = s.configure(); err != nil {
+		unix.Close(s.fd)
+	}
+	return err
+}
+
+func (s *rawSocket) configure() error {
+	switch s.protocol {
+	case unix.IPPROTO_TCP:
+		level, option := unix.IPPROTO_IP, unix.IP_HDRINCL
+		if s.ipv6 {
+			level, option = unix.IPPROTO_IPV6, unix.IPV6_HDRINCL
+		}
+		if err := unix.SetsockoptInt(s.fd, level, option, 1); err != nil {
+			return os.NewSyscallError("setsockopt HDRINCL", err)
+		}
+	case unix.IPPROTO_ICMP: // pass destination unreachable, time exceeded, parameter problem
+		const block = ^(1<<3 | 1<<11 | 1<<12)
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_RAW, unix.ICMP_FILTER, block); err != nil {
+			return os.NewSyscallError("setsockopt ICMP_FILTER", err)
+		}
+	case unix.IPPROTO_ICMPV6: // pass types 1 to 4, the errors of RFC 4443
+		block := unix.ICMPv6Filter{Data: [8]uint32{^uint32(0b11110)}}
+		for i := range block.Data[1:] {
+			block.Data[1+i] = ^uint32(0)
+		}
+		if err := unix.SetsockoptICMPv6Filter(s.fd, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &block); err != nil {
+			return os.NewSyscallError("setsockopt ICMPV6_FILTER", err)
+		}
+	}
+	if s.ipv6 { // what putIPv6Header needs
+		for _, option := range []int{unix.IPV6_RECVPKTINFO, unix.IPV6_RECVHOPLIMIT, ipv6FlowInfo} {
+			if err := unix.SetsockoptInt(s.fd, unix.IPPROTO_IPV6, option, 1); err != nil {
+				return os.NewSyscallError("setsockopt IPV6_RECV", err)
+			}
+		}
+	}
+	// Best effort: what exceeds the system's limit takes CAP_NET_ADMIN.
+	if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) != nil {
+		unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize)
+	}
+	return nil
+}
+
+// read reads the packets that are there.
+func (s *rawSocket) read(bufs [][]byte) (int, error) {
+	n, err := s.in.receive(s.fd, s.ipv6, s.protocol, bufs)
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		// A pending error of the socket, about some packet sent. It is told once.
+		n, err = s.in.receive(s.fd, s.ipv6, s.protocol, bufs)
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		return 0, nil
+	}
+	return n, os.NewSyscallError("recvmmsg", err)
+}

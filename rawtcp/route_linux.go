@@ -1,0 +1,102 @@
+package rawtcp
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernelRoute asks the kernel for its route to dst: a connected UDP socket
+// knows its source address and the path's MTU. It sends nothing.
+func kernelRoute(dst netip.Addr) (Route, error) {
+	family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU
+	if dst.Is6() {
+		family, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_MTU
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return Route{}, os.NewSyscallError("socket", err)
+	}
+	defer unix.Close(fd)
+	const discard = 9 // any port will do
+	sa, err := sockaddr(fd, netip.AddrPortFrom(dst, discard))
+	if err != nil {
+		return Route{}, err
+	}
+	if err := unix.Connect(fd, sa); err != nil {
+		return Route{}, os.NewSyscallError("connect", err)
+	}
+	src, err := localAddr(fd)
+	if err != nil {
+		return Route{}, err
+	}
+	mtu, err := unix.GetsockoptInt(fd, level, option)
+	if err != nil {
+		return Route{}, os.NewSyscallError("getsockopt IP_MTU", err)
+	}
+	// The loopback's 65536 is more than an IPv4 header can say.
+	return Route{Src: src.Addr(), MTU: min(mtu, 1<<16-1)}, nil
+}
+
+// sockaddr is addr as the kernel takes it. Any socket fd will do.
+func sockaddr(fd int, addr netip.AddrPort) (unix.Sockaddr, error) {
+	if addr.Addr().Is4() {
+		return &unix.SockaddrInet4{Addr: addr.Addr().As4(), Port: int(addr.Port())}, nil
+	}
+	index, err := zoneIndex(fd, addr.Addr().Zone())
+	return &unix.SockaddrInet6{Addr: addr.Addr().As16(), Port: int(addr.Port()), ZoneId: index}, err
+}
+
+// localAddr is the address that a socket is bound to.
+func localAddr(fd int) (netip.AddrPort, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, os.NewSyscallError("getsockname", err)
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
+	case *unix.SockaddrInet6:
+		zone, err := zoneName(fd, sa.ZoneId)
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).WithZone(zone), uint16(sa.Port)), err
+	}
+	return netip.AddrPort{}, fmt.Errorf("getsockname: unexpected address %T", sa)
+}
+
+// zoneIndex is the index of a zone that is named by its interface, or by that
+// index. Any socket fd will do.
+func zoneIndex(fd int, zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if index, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(index), nil
+	}
+	ifr, err := unix.NewIfreq(zone)
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, ifr)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("no network interface %q for the zone: %w", zone, err)
+	}
+	return ifr.Uint32(), nil
+}
+
+// zoneName is the name of the interface with the index; none for 0.
+func zoneName(fd int, index uint32) (string, error) {
+	if index == 0 {
+		return "", nil
+	}
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return "", err
+	}
+	ifr.SetUint32(index)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr); err != nil {
+		return "", os.NewSyscallError("ioctl SIOCGIFNAME", err)
+	}
+	return ifr.Name(), nil
+}

@@ -1,0 +1,137 @@
+package stack
+
+import (
+	"io"
+	"time"
+)
+
+// The user calls of RFC 9293, section 3.10.1 to 3.10.6.
+
+// Open is the active OPEN: Next has a SYN to send.
+func (c *Conn) Open(now time.Time, localPort, remotePort uint16) error {
+	if c.state != StateClosed || c.err != nil {
+		return ErrState
+	}
+	c.localPort, c.remotePort = localPort, remotePort
+	c.active = true
+	c.start(now)
+	c.setState(StateSynSent, CauseActiveOpen)
+	return nil
+}
+
+// Listen is the passive OPEN. The connection takes the first SYN that arrives;
+// to serve many peers, make a Conn for each.
+func (c *Conn) Listen(localPort uint16) error {
+	if c.state != StateClosed || c.err != nil {
+		return ErrState
+	}
+	c.localPort = localPort
+	c.setState(StateListen, CausePassiveOpen)
+	return nil
+}
+
+// start readies the connection for its SYN.
+func (c *Conn) start(now time.Time) {
+	c.snd.mss = c.cfg.MSS
+	c.heard, c.waiting = now, now
+	c.cc = congestion{mss: c.snd.mss}
+	c.ts.offset = c.cfg.TSOffset
+}
+
+// Write is SEND: it queues octets and returns how many there was room for,
+// perhaps none. It fails once the connection has ended or is closing.
+func (c *Conn) Write(_ time.Time, b []byte) (int, error) {
+	switch {
+	case c.err != nil:
+		return 0, c.err
+	case c.state == StateClosed, c.state == StateListen:
+		return 0, ErrState
+	case c.snd.closed:
+		return 0, ErrClosing
+	}
+	n := min(len(b), c.cfg.SendBuffer-c.out.len())
+	c.out.write(b[:n])
+	return n, nil
+}
+
+// WriteSpace is how many octets Write would take.
+func (c *Conn) WriteSpace() int { return c.cfg.SendBuffer - c.out.len() }
+
+// Read is RECEIVE: it takes octets that arrived in order. It returns 0 and no
+// error when there are none yet, io.EOF behind the peer's FIN, and the reason
+// the connection ended once all that had arrived has been read.
+func (c *Conn) Read(_ time.Time, b []byte) (int, error) {
+	n := c.in.read(b)
+	switch {
+	case n > 0 || len(b) == 0:
+		c.updateWindow()
+		return n, nil
+	case c.rcv.hasFIN && c.rcv.fin.Less(c.rcv.nxt):
+		return 0, io.EOF
+	case c.err != nil:
+		return 0, c.err
+	case c.state == StateClosed:
+		return 0, io.EOF
+	}
+	return 0, nil
+}
+
+// Readable reports whether Read would return something other than 0, nil.
+func (c *Conn) Readable() bool {
+	return c.in.ready() > 0 || c.state == StateClosed || c.rcv.hasFIN && c.rcv.fin.Less(c.rcv.nxt)
+}
+
+// CloseWrite is CLOSE as RFC 9293 has it: no more data will be sent, a FIN
+// follows what is queued, and reading goes on.
+func (c *Conn) CloseWrite(time.Time) error {
+	if c.snd.closed {
+		return nil
+	}
+	switch c.state {
+	case StateClosed:
+		return ErrState
+	case StateListen, StateSynSent:
+		c.end(CauseClose, nil)
+		return nil
+	}
+	c.snd.closed = true
+	switch c.state {
+	case StateEstablished: // in SYN-RECEIVED, once the connection is ESTABLISHED
+		c.setState(StateFinWait1, CauseClose)
+	case StateCloseWait:
+		c.setState(StateLastAck, CauseClose)
+	}
+	return nil
+}
+
+// Close is CloseWrite for an application that will not read either. Where data
+// waits unread, or arrives later, the peer is told with a RST that it was not
+// read (RFC 9293, SHLD-3; RFC 2525, section 2.17).
+func (c *Conn) Close(now time.Time) error {
+	if c.rcv.closed {
+		return nil
+	}
+	if c.in.ready() > 0 && c.state.Synchronized() && c.state != StateTimeWait {
+		c.sendRST(ReasonUnreadData)
+		c.end(CauseAbort, ErrAborted)
+		return nil
+	}
+	c.rcv.closed = true
+	err := c.CloseWrite(now)
+	if c.state == StateFinWait2 {
+		c.timers.set(timerFinWait2, now.Add(c.cfg.FinWait2))
+	}
+	return err
+}
+
+// Abort is ABORT: the peer gets a RST where it knows of the connection, and
+// everything queued is lost.
+func (c *Conn) Abort(time.Time) { c.abort(CauseAbort, ErrAborted, ReasonAbort) }
+
+func (c *Conn) abort(cause Cause, err error, why ReasonKind) {
+	switch c.state {
+	case StateSynReceived, StateEstablished, StateFinWait1, StateFinWait2, StateCloseWait:
+		c.sendRST(why)
+	}
+	c.end(cause, err)
+}

@@ -1,0 +1,110 @@
+package stack
+
+import "time"
+
+// Config is how a Conn behaves. The zero value of a field takes the default
+// that stands beside it.
+type Config struct {
+	// ISS is the initial send sequence number. The caller chooses it, as RFC
+	// 6528 says (see ISN), or to show something.
+	ISS Seq
+	// MTU is the largest IP packet that the route carries, in octets. The
+	// default is 1500.
+	MTU int
+	// IPv6 tells how large the IP header is, and the default MSS.
+	IPv6 bool
+	// MSS limits the segment size that is announced and sent, in octets of
+	// payload without options. The default is what MTU leaves.
+	MSS int
+	// SendBuffer bounds what Write accepts ahead of the peer's
+	// acknowledgment, ReceiveBuffer what is held for Read and so the window
+	// offered. Octets; the default is 1 MiB each.
+	SendBuffer, ReceiveBuffer int
+
+	NoTimestamps  bool // do not offer or accept timestamps (RFC 7323)
+	NoSACK        bool // do not offer or accept SACK (RFC 2018)
+	NoWindowScale bool // do not offer or accept window scaling (RFC 7323)
+	NoDelay       bool // switch the Nagle algorithm off (RFC 9293, MUST-17)
+
+	// TSOffset is added to the timestamp clock; random, so that timestamps do
+	// not tell the machine's uptime (RFC 7323, section 7.1).
+	TSOffset uint32
+
+	InitialRTO time.Duration // before the first sample; default 1 s (RFC 6298, 2.1)
+	MinRTO     time.Duration // default 200 ms, as Linux; RFC 6298, 2.4 would have 1 s
+	MaxRTO     time.Duration // default 60 s (RFC 6298, 2.5)
+
+	// DelayedACK is how long an ACK may wait; default 40 ms, at most 500 ms
+	// (RFC 9293, MUST-40). Negative: every segment is acknowledged at once.
+	DelayedACK time.Duration
+	// InitialWindow is the initial congestion window in segments; default 10
+	// (RFC 6928).
+	InitialWindow int
+	// UserTimeout is R2: how long sent data, a SYN or a probe may go unanswered
+	// before the connection is given up; default 5 min (RFC 9293, section
+	// 3.8.3). Negative: never.
+	UserTimeout time.Duration
+	// KeepAlive is how long a connection may be idle before the peer is asked
+	// whether it is there. Zero, the default, means never (MUST-25).
+	KeepAlive time.Duration
+	// KeepAliveInterval is the time between unanswered probes, default 75 s;
+	// KeepAliveCount how many are sent before giving up, default 9.
+	KeepAliveInterval time.Duration
+	KeepAliveCount    int
+	// MSL is the maximum segment lifetime; TIME-WAIT lasts twice as long. The
+	// default is 30 s, as Linux; RFC 9293 would have 2 min.
+	MSL time.Duration
+	// FinWait2 is how long FIN-WAIT-2 may last once the application has
+	// closed both ways; default 60 s, as Linux. RFC 9293 has no limit.
+	FinWait2 time.Duration
+
+	// Watch, if not nil, is told what happens inside. It must not call the Conn.
+	Watch func(Event)
+}
+
+const (
+	headerLen     = 20 // of TCP, without options
+	headerLenIPv4 = 20
+	headerLenIPv6 = 40
+
+	defaultMSSIPv4 = 536  // MUST-15
+	defaultMSSIPv6 = 1220 // MUST-15
+)
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+func (cfg Config) withDefaults() Config {
+	def(&cfg.MTU, 1500)
+	def(&cfg.SendBuffer, 1<<20)
+	def(&cfg.ReceiveBuffer, 1<<20)
+	def(&cfg.InitialRTO, time.Second)
+	def(&cfg.MinRTO, 200*time.Millisecond)
+	def(&cfg.MaxRTO, 60*time.Second)
+	def(&cfg.DelayedACK, 40*time.Millisecond)
+	def(&cfg.InitialWindow, 10)
+	def(&cfg.UserTimeout, 5*time.Minute)
+	def(&cfg.KeepAliveInterval, 75*time.Second)
+	def(&cfg.KeepAliveCount, 9)
+	def(&cfg.MSL, 30*time.Second)
+	def(&cfg.FinWait2, 60*time.Second)
+	// A segment of the largest MSS must leave room for 40 octets of options.
+	most := max(cfg.MTU-cfg.ipHeaderLen()-headerLen, 48)
+	if cfg.MSS == 0 || cfg.MSS > most {
+		cfg.MSS = min(most, 65535)
+	}
+	cfg.DelayedACK = min(cfg.DelayedACK, 500*time.Millisecond)
+	cfg.ReceiveBuffer = min(cfg.ReceiveBuffer, 1<<30) // RFC 7323, section 2.3
+	return cfg
+}
+
+func (cfg *Config) ipHeaderLen() int {
+	if cfg.IPv6 {
+		return headerLenIPv6
+	}
+	return headerLenIPv4
+}

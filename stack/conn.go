@@ -1,0 +1,191 @@
+// Package stack is TCP itself (RFC 9293 and its companions), pure: it opens no
+// socket, reads no clock, starts no goroutine, takes no lock and rolls no dice.
+//
+// A Conn is one end of one connection. What goes in: a segment that arrived
+// (Receive), an ICMP error (ICMP), the time (Advance), and the application's
+// calls (Open, Listen, Write, Read, CloseWrite, Close, Abort). What comes out:
+// the next segment to send (Next), the next time to be woken (Deadline), octets
+// for the application (Read), and events for whoever watches (Config.Watch).
+// The same inputs give the same outputs, always; so the same code serves raw
+// sockets, a simulated network on a virtual clock, and a recorded log.
+//
+// How a segment flows: Receive takes it through the steps of RFC 9293, section
+// 3.10.7, in the RFC's order (arrives.go); the steps change the variables of
+// the connection and note what is owed; Next (output.go) then says what to
+// send, and why. The concerns stand apart: round-trip time (rtt.go), the
+// congestion window (congestion.go), what is in flight and what is lost
+// (scoreboard.go, recovery.go), the offered window (window.go), the two
+// buffers, the timers.
+package stack
+
+import (
+	"errors"
+	"time"
+)
+
+// What ends a connection, or a call on it.
+var (
+	ErrRefused = errors.New("connection refused")                 // a RST answered the SYN
+	ErrReset   = errors.New("connection reset by peer")           // a RST arrived
+	ErrTimeout = errors.New("the peer did not answer")            // R2 passed (RFC 9293, 3.8.3)
+	ErrAborted = errors.New("connection aborted")                 // Abort was called, or data came after Close
+	ErrClosing = errors.New("connection closing")                 // write after CloseWrite
+	ErrState   = errors.New("call not possible in this state")    // Open twice, read before opening
+	ErrIdle    = errors.New("the peer sent no FIN after our own") // FIN-WAIT-2 lasted too long
+)
+
+// Conn is one end of one connection: the transmission control block of RFC
+// 9293, section 3.3.1, and the functions of section 3.10. It is not safe for
+// concurrent use. Times passed in must never go back.
+type Conn struct {
+	cfg                   Config
+	state                 State
+	active                bool  // opened by Open: a RST means refused, not back to LISTEN (MUST-11)
+	err                   error // why the connection ended; nil after a normal close
+	soft                  error // the last ICMP error, while the connection lives on
+	localPort, remotePort uint16
+
+	snd struct {
+		una, nxt, iss Seq
+		wnd           int // as offered by the peer, scaled
+		wl1, wl2      Seq // segment seq and ack of the last window update
+		maxWnd        int // the largest wnd so far (MAX.SND.WND)
+		shift         uint8
+		mss           int  // largest payload of a segment without SACK blocks
+		closed        bool // the application will write no more: FIN follows the data
+		probed        bool // the octet at nxt went out as a window probe
+	}
+	rcv struct {
+		nxt, irs Seq
+		adv      Seq // right edge of the window offered: never moves left (SHLD-14)
+		shift    uint8
+		mss      int // largest payload seen: the peer's idea of a full segment
+		fin      Seq // where the peer's FIN stands, once seen
+		hasFIN   bool
+		closed   bool // the application will read no more
+	}
+	ts         timestamps
+	sack       bool // SACK is permitted both ways
+	peerScales bool // the peer offered window scaling
+
+	out     sendBuffer
+	in      receiveBuffer
+	rtt     rttEstimator
+	cc      congestion
+	board   scoreboard
+	loss    recovery
+	owed    owed
+	timers  timers
+	probes  int       // unanswered window probes or keep-alives in a row
+	heard   time.Time // when the peer last gave a sign of life
+	waiting time.Time // since when something sent has gone without progress
+	limiter limiter   // of challenge ACKs
+	verdict Verdict   // on the segment being received
+}
+
+// owed is what Next has to send beside data.
+type owed struct {
+	ack       ReasonKind // an ACK at once, and why; ReasonNone: not owed
+	dups      int        // immediate ACKs owed one for one to out-of-order segments (RFC 5681, 4.2)
+	pending   int        // octets received since the last ACK went out
+	probe     bool       // a window probe
+	keepAlive bool
+	tailProbe bool
+	override  bool // the SWS override timer ran out: send what there is (RFC 9293, 3.8.6.2.1)
+	rst       *Segment
+	rstReason ReasonKind
+}
+
+// New returns a connection in the CLOSED state.
+func New(cfg Config) *Conn {
+	c := &Conn{cfg: cfg.withDefaults()}
+	c.snd.iss = cfg.ISS
+	c.snd.una, c.snd.nxt = cfg.ISS, cfg.ISS
+	c.out.base = cfg.ISS.Add(1)
+	c.rcv.shift = windowShift(c.cfg.ReceiveBuffer)
+	c.in.limit = c.cfg.ReceiveBuffer
+	c.rtt = rttEstimator{initial: c.cfg.InitialRTO, min: c.cfg.MinRTO, max: c.cfg.MaxRTO}
+	return c
+}
+
+// State is the state of the connection.
+func (c *Conn) State() State { return c.state }
+
+// Err is why the connection ended: nil while it lives and after a normal close.
+func (c *Conn) Err() error { return c.err }
+
+// SoftError is the last ICMP error that the network sent about this
+// connection, or nil (RFC 9293, SHLD-25).
+func (c *Conn) SoftError() error { return c.soft }
+
+// sendEnd is the sequence number behind the last octet that was written.
+func (c *Conn) sendEnd() Seq { return c.out.base.Add(c.out.len()) }
+
+// finSent reports whether our FIN has been sent, finAcked whether it has been
+// acknowledged.
+func (c *Conn) finSent() bool  { return c.snd.closed && c.sendEnd().Less(c.snd.nxt) }
+func (c *Conn) finAcked() bool { return c.snd.closed && c.sendEnd().Less(c.snd.una) }
+
+// flight is FlightSize: the octets sent and not yet acknowledged.
+func (c *Conn) flight() int { return c.snd.nxt.Sub(c.snd.una) }
+
+// end brings the connection to CLOSED and forgets what it was doing.
+func (c *Conn) end(cause Cause, err error) {
+	if c.state == StateClosed {
+		return
+	}
+	c.setState(StateClosed, cause)
+	c.err = err
+	c.timers = timers{}
+	c.owed = owed{rst: c.owed.rst, rstReason: c.owed.rstReason}
+	c.board = scoreboard{}
+	c.out = sendBuffer{base: c.snd.una}
+	c.in.dropHeld()
+}
+
+// sendRST makes Next send a RST at SND.NXT (RFC 9293, section 3.10.5).
+func (c *Conn) sendRST(why ReasonKind) {
+	c.owed.rst = &Segment{
+		SrcPort: c.localPort, DstPort: c.remotePort,
+		Seq: c.snd.nxt, Ack: c.rcv.nxt, Flags: RST | ACK,
+	}
+	c.owed.rstReason = why
+}
+
+// Snapshot is a connection's variables at a moment, under the names of RFC
+// 9293, section 3.3.1, and its companions.
+type Snapshot struct {
+	State                  State
+	Err                    error
+	ISS, SndUna, SndNxt    Seq
+	SndWnd, MaxSndWnd      int // octets
+	SndWL1, SndWL2         Seq
+	IRS, RcvNxt            Seq
+	RcvWnd                 int   // octets
+	SndShift, RcvShift     uint8 // window scale
+	SendMSS                int   // octets of payload
+	Timestamps, SACK       bool  // agreed on
+	SendQueue              int   // octets written and not acknowledged
+	ReceiveQueue           int   // octets ready to be read
+	Held                   int   // octets held out of order
+	Cwnd, Ssthresh, Flight int   // octets
+	Recovering             bool
+	SRTT, RTTVar, RTO      time.Duration
+	Retransmits            int // segments sent again, in all
+}
+
+// Snapshot returns the connection's variables.
+func (c *Conn) Snapshot() Snapshot {
+	return Snapshot{
+		State: c.state, Err: c.err,
+		ISS: c.snd.iss, SndUna: c.snd.una, SndNxt: c.snd.nxt,
+		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndWL1: c.snd.wl1, SndWL2: c.snd.wl2,
+		IRS: c.rcv.irs, RcvNxt: c.rcv.nxt, RcvWnd: c.rcvWnd(),
+		SndShift: c.snd.shift, RcvShift: c.rcv.shift, SendMSS: c.snd.mss,
+		Timestamps: c.ts.on, SACK: c.sack,
+		SendQueue: c.out.len(), ReceiveQueue: c.in.ready(), Held: c.in.held(),
+		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.loss.recovering,
+		SRTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, RTO: c.rtt.rto(),
+		Retransmits: c.loss.retransmits,
+	}
+}

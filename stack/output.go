@@ -1,0 +1,309 @@
+package stack
+
+import "time"
+
+// Next fills in the next segment to send at this time and says why it is sent.
+// It returns false when there is nothing to send; call it until then after
+// every other call. The payload is the send buffer's own: it stays valid until the next
+// call of Write or Receive.
+func (c *Conn) Next(now time.Time, seg *Segment) (Reason, bool) {
+	r, ok := c.next(now, seg)
+	if c.state > StateListen && c.state != StateTimeWait {
+		c.armTimers(now)
+	}
+	return r, ok
+}
+
+func (c *Conn) next(now time.Time, seg *Segment) (Reason, bool) {
+	if rst := c.owed.rst; rst != nil {
+		*seg = *rst
+		c.owed.rst = nil
+		return Reason{Kind: c.owed.rstReason}, true
+	}
+	switch c.state {
+	case StateClosed, StateListen:
+		return Reason{}, false
+	case StateSynSent, StateSynReceived:
+		if c.snd.nxt == c.snd.iss {
+			return c.sendNew(now, seg, c.snd.iss.Add(1)), true
+		}
+	}
+	if r, ok := c.nextRetransmission(now, seg); ok {
+		return r, true
+	}
+	if r, ok := c.nextData(now, seg); ok {
+		return r, true
+	}
+	if r, ok := c.nextProbe(now, seg); ok {
+		return r, true
+	}
+	return c.nextACK(now, seg)
+}
+
+// room is the payload that a segment can carry now: SACK blocks take some.
+func (c *Conn) room() int {
+	if n := c.sackBlocks(); n > 0 {
+		return c.snd.mss - (4 + 8*n)
+	}
+	return c.snd.mss
+}
+
+// unsent is what of the queue has never been sent: data, and the FIN.
+func (c *Conn) unsent() int {
+	if !c.state.Synchronized() || c.state == StateTimeWait {
+		return 0
+	}
+	n := c.sendEnd().Sub(c.snd.nxt)
+	if c.snd.closed {
+		n++
+	}
+	return n
+}
+
+// nextRetransmission sends the first lost run again, as the congestion window
+// allows; the octets at SND.UNA always may go.
+func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
+	i, s := c.board.firstLost()
+	if s == nil {
+		return Reason{}, false
+	}
+	if c.state.Synchronized() {
+		edge := c.snd.una.Add(c.snd.wnd)
+		if !s.seq.Less(edge) { // the window has shrunk: SHLD-16
+			return Reason{}, false
+		}
+		if s.seq != c.snd.una && c.board.pipe(c.flight())+min(s.len(), c.snd.mss) > c.cc.cwnd {
+			return Reason{}, false
+		}
+		if most := minSeq(s.seq.Add(c.room()), edge); most.Less(s.end) && most.Less(c.sendEnd()) {
+			c.board.split(i, most)
+			s = &c.board.runs[i]
+		}
+	}
+	why := Reason{Kind: c.loss.again, N: s.times}
+	if why.Kind == ReasonRetransmitTimeout {
+		why.N = max(c.rtt.backoff, 1)
+	} else if c.loss.recovering {
+		c.loss.again = ReasonRecovery
+	}
+	c.resend(now, seg, s)
+	return why, true
+}
+
+// resend sends run s of the scoreboard again.
+func (c *Conn) resend(now time.Time, seg *Segment, s *sent) {
+	c.loss.retransmits++
+	c.board.resent(s, now)
+	c.fill(now, seg, s.seq, s.end)
+}
+
+// nextData sends new data, and the FIN behind it, as far as the two windows,
+// Nagle and silly-window avoidance allow (RFC 9293, section 3.8.6.2.1).
+func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
+	if c.unsent() == 0 {
+		return Reason{}, false
+	}
+	queued := c.sendEnd().Sub(c.snd.nxt)
+	usable := c.snd.una.Add(c.snd.wnd).Sub(c.snd.nxt)
+	size := min(queued, c.room(), usable)
+	fin := c.snd.closed && size == queued && size < usable
+	if size <= 0 && !fin {
+		return Reason{}, false
+	}
+	probe := c.owed.tailProbe
+	if pipe := c.board.pipe(c.flight()); pipe > 0 && pipe+size > c.cc.cwnd+c.limitedTransmit() && !probe {
+		return Reason{}, false
+	}
+	idle := c.cfg.NoDelay || c.flight() == 0 // Nagle: wait while something is outstanding
+	switch {
+	case size == c.room(), fin, c.owed.override, probe:
+	case idle && size == queued:
+	case idle && 2*size >= c.snd.maxWnd:
+	default:
+		return Reason{}, false
+	}
+	c.owed.override, c.owed.tailProbe = false, false
+	end := c.snd.nxt.Add(size)
+	if fin {
+		end = end.Add(1)
+	}
+	why := c.sendNew(now, seg, end)
+	if probe {
+		why.Kind = ReasonTailProbe
+	}
+	return why, true
+}
+
+// sendNew sends the sequence numbers from SND.NXT to end for the first time.
+func (c *Conn) sendNew(now time.Time, seg *Segment, end Seq) Reason {
+	if c.flight() == 0 {
+		c.waiting = now
+	}
+	c.board.push(c.snd.nxt, end, now)
+	c.fill(now, seg, c.snd.nxt, end)
+	c.snd.nxt = end
+	c.snd.probed = false
+	switch {
+	case seg.Flags.Has(SYN | ACK):
+		return Reason{Kind: ReasonSYNACK}
+	case seg.Flags.Has(SYN):
+		return Reason{Kind: ReasonSYN}
+	case seg.Flags.Has(FIN):
+		return Reason{Kind: ReasonFIN}
+	}
+	return Reason{Kind: ReasonData}
+}
+
+// nextProbe sends what asks the peer for a sign of life.
+func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
+	switch {
+	case c.owed.tailProbe: // no new data to probe with: the last segment again
+		c.owed.tailProbe = false
+		if n := len(c.board.runs); n > 0 && !c.board.runs[n-1].lost {
+			s := &c.board.runs[n-1]
+			if most := s.end.Add(-c.room()); s.seq.Less(most) {
+				c.board.split(n-1, most)
+				s = &c.board.runs[n]
+			}
+			c.resend(now, seg, s)
+			return Reason{Kind: ReasonTailProbe}, true
+		}
+	case c.owed.probe:
+		// One octet beyond the closed window (RFC 9293, section 3.8.6.1): the
+		// first that is unacknowledged, or the first that was never sent.
+		c.owed.probe = false
+		switch {
+		case c.flight() > 0:
+			c.fill(now, seg, c.snd.una, c.snd.una.Add(1))
+		case c.unsent() > 0:
+			c.fill(now, seg, c.snd.nxt, c.snd.nxt.Add(1))
+			c.snd.probed = true
+		default:
+			return Reason{}, false
+		}
+		return Reason{Kind: ReasonWindowProbe, N: c.probes}, true
+	case c.owed.keepAlive:
+		// An octet that the peer has already: it must answer (RFC 9293, 3.8.4).
+		c.owed.keepAlive = false
+		c.fill(now, seg, c.snd.nxt, c.snd.nxt)
+		seg.Seq = c.snd.nxt.Add(-1)
+		return Reason{Kind: ReasonKeepAlive, N: c.probes}, true
+	}
+	return Reason{}, false
+}
+
+// nextACK sends a bare ACK, if one is owed.
+func (c *Conn) nextACK(now time.Time, seg *Segment) (Reason, bool) {
+	why := Reason{Kind: c.owed.ack}
+	switch {
+	case !c.state.Synchronized():
+		return Reason{}, false
+	case c.owed.dups > 0:
+		why.Kind = ReasonDuplicateACK
+		c.owed.dups--
+	case why.Kind == ReasonNone:
+		return Reason{}, false
+	}
+	c.fill(now, seg, c.snd.nxt, c.snd.nxt)
+	return why, true
+}
+
+// owe notes that an ACK is to go out at once.
+func (c *Conn) owe(why ReasonKind) { c.owed.ack = why }
+
+// fill makes seg carry the sequence numbers [from, end), whatever they stand
+// for, and the acknowledgment of all that has arrived.
+func (c *Conn) fill(now time.Time, seg *Segment, from, end Seq) {
+	*seg = Segment{SrcPort: c.localPort, DstPort: c.remotePort, Seq: from}
+	if from == c.snd.iss && end != from {
+		seg.Flags = SYN
+		c.synOptions(now, &seg.Options)
+		seg.Window = c.synWindow()
+		if c.state != StateSynSent {
+			seg.Flags |= ACK
+			seg.Ack = c.rcv.nxt
+			c.ts.lastAckSent = c.rcv.nxt
+		}
+		return
+	}
+	seg.Flags = ACK
+	seg.Ack = c.rcv.nxt
+	if last := minSeq(end, c.sendEnd()); from.Less(last) {
+		seg.Payload = c.out.slice(from, last)
+		if last == c.sendEnd() { // the queue is empty behind it (MUST-61)
+			seg.Flags |= PSH
+		}
+	}
+	if c.snd.closed && from.LessEq(c.sendEnd()) && c.sendEnd().Less(end) {
+		seg.Flags |= FIN
+	}
+	seg.Window = c.window()
+	if c.ts.on {
+		o := &seg.Options
+		o.HasTimestamps, o.TSVal, o.TSEcr = true, c.ts.val(now), c.ts.recent
+	}
+	c.fillSACK(&seg.Options)
+
+	c.ts.lastAckSent = c.rcv.nxt
+	c.owed.ack = ReasonNone
+	c.owed.pending = 0
+	c.timers.stop(timerDelayedACK)
+}
+
+// timestampsLen is what the timestamps option takes, with its padding.
+const timestampsLen = 12
+
+// synOptions offers what is configured or, in a SYN,ACK, agrees to what was
+// offered.
+func (c *Conn) synOptions(now time.Time, o *Options) {
+	answer := c.state != StateSynSent
+	o.MSS = uint16(c.cfg.MSS)
+	o.SACKPermitted = !c.cfg.NoSACK && (!answer || c.sack)
+	if !c.cfg.NoWindowScale && (!answer || c.peerScales) {
+		o.HasWindowScale, o.WindowScale = true, c.rcv.shift
+	}
+	if !c.cfg.NoTimestamps && (!answer || c.ts.on) {
+		o.HasTimestamps, o.TSVal = true, c.ts.val(now)
+		if answer {
+			o.TSEcr = c.ts.recent
+		}
+	}
+}
+
+// sackBlocks is how many SACK blocks the next segment will carry: as many as
+// fit beside the timestamps (RFC 2018, section 3).
+func (c *Conn) sackBlocks() int {
+	if !c.sack {
+		return 0
+	}
+	most := 4
+	if c.ts.on {
+		most = 3
+	}
+	return min(len(c.in.spans), most)
+}
+
+// fillSACK reports what is held out of order: the run that grew last, then the
+// others (RFC 2018, section 4).
+func (c *Conn) fillSACK(o *Options) {
+	n := c.sackBlocks()
+	if n == 0 {
+		return
+	}
+	add := func(s span) {
+		o.SACK[o.SACKCount] = SACKBlock{Left: c.rcv.nxt.Add(s.from), Right: c.rcv.nxt.Add(s.to)}
+		o.SACKCount++
+	}
+	first := 0
+	for i, s := range c.in.spans {
+		if s.from <= c.in.last.from && c.in.last.from < s.to {
+			first = i
+		}
+	}
+	add(c.in.spans[first])
+	for i := 0; o.SACKCount < n; i++ {
+		if i != first {
+			add(c.in.spans[i])
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package stack
+
+import "time"
+
+// recovery finds out what was lost and decides when it is sent again: by
+// duplicate ACKs (RFC 5681 and 6582) where the peer has no SACK, by the order
+// of arrival (RFC 8985) where it has, and by the timeout (RFC 6298) always.
+type recovery struct {
+	recovering  bool       // fast recovery, until recover is acknowledged
+	recover     Seq        // SND.NXT when the last loss was noticed (RFC 6582, section 3.2)
+	timedOut    bool       // the timeout said so: slow start, until recover is acknowledged
+	again       ReasonKind // why the next run that is lost goes out again
+	dupAcks     int
+	probing     bool // a tail loss probe is unanswered
+	probeEnd    Seq  // SND.NXT when it went out
+	retransmits int  // segments sent again, in all
+	seenRecover bool // recover is set
+
+	rack struct { // RFC 8985, section 5
+		at         time.Time // when the latest segment that arrived had been sent
+		end        Seq       // and where it ended
+		rtt        time.Duration
+		fack       Seq // the highest octet that has arrived
+		started    bool
+		reordering bool // segments have arrived out of order
+	}
+}
+
+const (
+	dupThresh   = 3
+	maxAckDelay = 200 * time.Millisecond // of the peer, RFC 8985, section 7.2
+)
+
+// onDelivered takes the news of an ACK: RACK's steps 1 to 3 (RFC 8985, 6.2).
+func (c *Conn) onDelivered(now time.Time, d *delivered) {
+	if !d.any {
+		return
+	}
+	r := &c.loss.rack
+	rtt := now.Sub(d.latest.at)
+	// An ACK that comes faster than any before answers the original, not the
+	// retransmission, and says nothing of when it was sent.
+	if d.latest.times == 1 || c.rtt.least == 0 || rtt >= c.rtt.least {
+		r.rtt = rtt
+		if !r.started || r.at.Before(d.latest.at) || r.at.Equal(d.latest.at) && r.end.Less(d.latest.end) {
+			r.at, r.end = d.latest.at, d.latest.end
+		}
+	}
+	if !d.once.IsZero() {
+		if r.started && d.highest.Less(r.fack) {
+			r.reordering = true
+		}
+	}
+	if !r.started || r.fack.Less(d.latest.end) {
+		r.fack = d.latest.end
+	}
+	r.started = true
+}
+
+// detectLoss marks what was sent so long before the latest arrival that it must
+// have been lost, and sets the timer for what may be (RFC 8985, 6.2, step 5).
+func (c *Conn) detectLoss(now time.Time) {
+	r := &c.loss.rack
+	c.timers.stop(timerReorder)
+	if !c.sack || !r.started {
+		return
+	}
+	window := min(c.rtt.least/4, c.rtt.srtt)
+	if !r.reordering && (c.loss.recovering || c.board.sackedBytes >= dupThresh*c.snd.mss) {
+		window = 0
+	}
+	var wait time.Duration
+	for i := range c.board.runs {
+		s := &c.board.runs[i]
+		if s.sacked || s.lost || r.at.Before(s.at) || r.at.Equal(s.at) && r.end.LessEq(s.end) {
+			continue
+		}
+		if left := s.at.Add(r.rtt + window).Sub(now); left > 0 {
+			wait = max(wait, left)
+		} else {
+			c.board.markLost(s)
+		}
+	}
+	if wait > 0 {
+		c.timers.set(timerReorder, now.Add(wait))
+	}
+	if c.board.lostBytes > 0 {
+		c.enterRecovery()
+	}
+}
+
+// enterRecovery reduces the window once per loss event.
+func (c *Conn) enterRecovery() {
+	if c.loss.recovering || c.loss.timedOut {
+		return
+	}
+	c.cc.halve(c.flight())
+	c.cc.cwnd = c.cc.ssthresh
+	if !c.sack {
+		c.cc.cwnd += dupThresh * c.cc.mss // the segments that have left the network
+	}
+	c.loss.recovering = true
+	c.loss.recover, c.loss.seenRecover = c.snd.nxt, true
+	c.loss.again = ReasonFastRetransmit
+}
+
+// onDuplicateACK counts one (RFC 5681, section 3.2; RFC 6582, section 3.2).
+func (c *Conn) onDuplicateACK() {
+	c.loss.dupAcks++
+	if c.sack {
+		return
+	}
+	switch {
+	case c.loss.recovering:
+		c.cc.cwnd += c.cc.mss
+	case c.loss.dupAcks == dupThresh && !c.loss.timedOut &&
+		(!c.loss.seenRecover || c.loss.recover.Less(c.snd.una)):
+		c.enterRecovery()
+		c.markHeadLost()
+	}
+}
+
+func (c *Conn) markHeadLost() {
+	if len(c.board.runs) > 0 {
+		c.board.markLost(&c.board.runs[0])
+	}
+}
+
+// limitedTransmit is how far beyond cwnd new data may go on the first two
+// duplicate ACKs (RFC 3042). With SACK the pipe shrinks by itself.
+func (c *Conn) limitedTransmit() int {
+	if c.sack || c.loss.recovering || c.loss.timedOut {
+		return 0
+	}
+	return min(c.loss.dupAcks, dupThresh-1) * c.cc.mss
+}
+
+// onAdvance: SND.UNA has moved by n octets; flight was FlightSize before.
+func (c *Conn) onAdvance(n, flight int) {
+	c.loss.dupAcks = 0
+	full := c.loss.seenRecover && c.loss.recover.LessEq(c.snd.una)
+	switch {
+	case c.loss.recovering && full:
+		c.loss.recovering = false
+		c.cc.cwnd = c.cc.ssthresh
+		if !c.sack { // RFC 6582, section 3.2, step 3, option 1: no burst
+			c.cc.cwnd = min(c.cc.ssthresh, max(c.flight(), c.cc.mss)+c.cc.mss)
+		}
+	case c.loss.recovering:
+		c.loss.again = ReasonRecovery
+		if !c.sack { // a partial ACK: the next hole was lost too
+			c.cc.cwnd = max(c.cc.cwnd-n, 0) + c.cc.mss
+			c.markHeadLost()
+		}
+	default:
+		c.loss.timedOut = c.loss.timedOut && !full
+		c.cc.grow(n, flight)
+	}
+}
+
+// onRetransmitTimeout: everything outstanding is taken for lost (RFC 6298,
+// section 5; RFC 5681, equation 4).
+func (c *Conn) onRetransmitTimeout(now time.Time) {
+	if c.flight() == 0 {
+		return
+	}
+	if !c.loss.timedOut { // a further timeout of the same octets does not halve again
+		c.cc.halve(c.flight())
+	}
+	c.cc.cwnd = c.cc.mss
+	c.rtt.backoff++
+	c.loss.recovering = false
+	c.loss.timedOut = true
+	c.loss.recover, c.loss.seenRecover = c.snd.nxt, true
+	c.loss.again = ReasonRetransmitTimeout
+	c.loss.probing = false
+	c.loss.dupAcks = 0
+	c.board.markAllLost()
+}
+
+// armRetransmit sets the retransmission timer or, in its place, the tail loss
+// probe's (RFC 8985, section 7.2).
+func (c *Conn) armRetransmit(now time.Time, outstanding bool) {
+	if !outstanding {
+		c.timers.stop(timerRetransmit)
+		c.timers.stop(timerTailProbe)
+		return
+	}
+	if c.timers.armed(timerRetransmit) {
+		return
+	}
+	rto := c.rtt.rto()
+	c.timers.set(timerRetransmit, now.Add(rto))
+	if !c.sack || c.loss.probing || c.loss.recovering || c.loss.timedOut || c.board.sackedBytes > 0 ||
+		!c.state.Synchronized() || c.rtt.srtt == 0 {
+		c.timers.stop(timerTailProbe)
+		return
+	}
+	pto := 2*c.rtt.srtt + granularity
+	if c.flight() <= c.snd.mss {
+		pto += maxAckDelay
+	}
+	if pto < rto {
+		c.timers.set(timerTailProbe, now.Add(pto))
+	}
+}
+
+// onTailProbe: no ACK came for two round trips. Something sent now makes the
+// peer say what it has, and saves the timeout (RFC 8985, section 7.3).
+func (c *Conn) onTailProbe(now time.Time) {
+	if c.flight() == 0 || c.loss.probing {
+		return
+	}
+	c.owed.tailProbe = true
+	c.loss.probing = true
+	c.loss.probeEnd = c.snd.nxt
+	c.timers.set(timerRetransmit, now.Add(c.rtt.rto()))
+}

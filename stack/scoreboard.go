@@ -1,0 +1,175 @@
+package stack
+
+import (
+	"slices"
+	"time"
+)
+
+// sent is a run of sequence space that went out in one segment.
+type sent struct {
+	seq, end Seq
+	at       time.Time // when it last went out
+	times    int       // how often it went out
+	sacked   bool      // the peer holds it (RFC 2018)
+	lost     bool      // taken for lost and not sent again yet
+	tail     bool      // last sent as a tail loss probe
+}
+
+func (s *sent) len() int { return s.end.Sub(s.seq) }
+
+// scoreboard is what is in flight: the runs from SND.UNA to SND.NXT, in order
+// and without gaps (RFC 6675, section 3; RFC 8985, section 5).
+type scoreboard struct {
+	runs        []sent
+	sackedBytes int
+	lostBytes   int
+}
+
+// pipe is how much of flight is taken to be in the network (RFC 6675,
+// section 4).
+func (b *scoreboard) pipe(flight int) int { return flight - b.sackedBytes - b.lostBytes }
+
+func (b *scoreboard) push(seq, end Seq, now time.Time) {
+	b.runs = append(b.runs, sent{seq: seq, end: end, at: now, times: 1})
+}
+
+// delivered is what an ACK says has arrived: for the round-trip time, for RACK.
+type delivered struct {
+	bytes   int
+	latest  sent // the run that went out last of those that have arrived
+	any     bool
+	once    time.Time // when the latest run that went out only once did so
+	highest Seq       // the highest end among them that went out only once
+}
+
+func (d *delivered) add(s *sent) {
+	d.bytes += s.len()
+	if !d.any || d.latest.at.Before(s.at) || d.latest.at.Equal(s.at) && d.latest.end.Less(s.end) {
+		d.latest = *s
+	}
+	if s.times == 1 {
+		if d.once.IsZero() || d.highest.Less(s.end) {
+			d.highest = s.end
+		}
+		d.once = maxTime(d.once, s.at)
+	}
+	d.any = true
+}
+
+// ack forgets what lies before una.
+func (b *scoreboard) ack(una Seq, d *delivered) {
+	n := 0
+	for n < len(b.runs) && b.runs[n].end.LessEq(una) {
+		b.forget(&b.runs[n], d)
+		n++
+	}
+	b.runs = b.runs[n:]
+	if len(b.runs) > 0 && b.runs[0].seq.Less(una) {
+		part := b.runs[0]
+		part.end = una
+		b.forget(&part, d)
+		b.runs[0].seq = una
+	}
+	if len(b.runs) == 0 {
+		b.runs = nil
+	}
+}
+
+func (b *scoreboard) forget(s *sent, d *delivered) {
+	if s.sacked {
+		b.sackedBytes -= s.len()
+		return // it was counted when it was SACKed
+	}
+	if s.lost {
+		b.lostBytes -= s.len()
+	}
+	d.add(s)
+}
+
+// sack marks the runs of [left, right) as held by the peer.
+func (b *scoreboard) sack(left, right Seq, d *delivered) {
+	i := b.find(left)
+	if i < len(b.runs) && b.runs[i].seq.Less(left) {
+		b.split(i, left)
+		i++
+	}
+	for ; i < len(b.runs) && b.runs[i].seq.Less(right); i++ {
+		if right.Less(b.runs[i].end) {
+			b.split(i, right)
+		}
+		s := &b.runs[i]
+		if s.sacked {
+			continue
+		}
+		if s.lost {
+			b.lostBytes -= s.len()
+			s.lost = false
+		}
+		s.sacked = true
+		b.sackedBytes += s.len()
+		d.add(s)
+	}
+}
+
+// find is the index of the first run that ends behind seq.
+func (b *scoreboard) find(seq Seq) int {
+	i, _ := slices.BinarySearchFunc(b.runs, seq, func(s sent, seq Seq) int {
+		if s.end.LessEq(seq) {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
+// split cuts run i at a sequence number inside it.
+func (b *scoreboard) split(i int, at Seq) {
+	tail := b.runs[i]
+	tail.seq = at
+	b.runs[i].end = at
+	b.runs = slices.Insert(b.runs, i+1, tail)
+}
+
+func (b *scoreboard) markLost(s *sent) {
+	if s.sacked || s.lost {
+		return
+	}
+	s.lost = true
+	b.lostBytes += s.len()
+}
+
+// markAllLost is for the retransmission timeout. A peer whose first missing
+// octets are said to be held has forgotten them (RFC 2018, section 8).
+func (b *scoreboard) markAllLost() {
+	reneged := len(b.runs) > 0 && b.runs[0].sacked
+	for i := range b.runs {
+		if s := &b.runs[i]; reneged && s.sacked {
+			s.sacked = false
+			b.sackedBytes -= s.len()
+		}
+		b.markLost(&b.runs[i])
+	}
+}
+
+// firstLost is the first run to be sent again, or nil.
+func (b *scoreboard) firstLost() (int, *sent) {
+	if b.lostBytes > 0 {
+		for i := range b.runs {
+			if b.runs[i].lost {
+				return i, &b.runs[i]
+			}
+		}
+	}
+	return 0, nil
+}
+
+// resent notes that run s goes out again.
+func (b *scoreboard) resent(s *sent, now time.Time) {
+	if s.lost {
+		s.lost = false
+		b.lostBytes -= s.len()
+	}
+	s.at = now
+	s.times++
+	s.tail = false
+}

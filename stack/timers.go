@@ -1,0 +1,144 @@
+package stack
+
+import "time"
+
+type timer uint8
+
+// The timers are independent deadlines; the earliest wakes the connection.
+const (
+	timerRetransmit timer = iota
+	timerPersist          // zero-window probes, and the SWS override
+	timerReorder          // RFC 8985, section 6.2
+	timerTailProbe        // RFC 8985, section 7
+	timerDelayedACK
+	timerKeepAlive
+	timerUser     // R2: the peer answers nothing
+	timerFinWait2 // the peer sends no FIN
+	timerTimeWait
+	numTimers
+)
+
+type timers [numTimers]time.Time
+
+func (t *timers) set(id timer, at time.Time) { t[id] = at }
+func (t *timers) stop(id timer)              { t[id] = time.Time{} }
+func (t *timers) armed(id timer) bool        { return !t[id].IsZero() }
+
+// expired stops the timer and reports true if its time has come.
+func (t *timers) expired(id timer, now time.Time) bool {
+	if !t.armed(id) || now.Before(t[id]) {
+		return false
+	}
+	t.stop(id)
+	return true
+}
+
+// Deadline is when Advance wants to be called next, and false if never.
+func (c *Conn) Deadline() (time.Time, bool) {
+	var first time.Time
+	for _, at := range c.timers {
+		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first, !first.IsZero()
+}
+
+// Advance tells the connection the time. Timers that have run out do their
+// work; call Next afterwards.
+func (c *Conn) Advance(now time.Time) {
+	if c.timers.expired(timerTimeWait, now) {
+		c.end(CauseTimeWaitOver, nil)
+		return
+	}
+	if c.timers.expired(timerFinWait2, now) {
+		c.end(CauseTimeout, ErrIdle)
+		return
+	}
+	if c.timers.expired(timerUser, now) {
+		c.abort(CauseTimeout, ErrTimeout, ReasonTimeoutAbort)
+		return
+	}
+	if c.timers.expired(timerReorder, now) {
+		c.detectLoss(now)
+	}
+	if c.timers.expired(timerTailProbe, now) {
+		c.onTailProbe(now)
+	}
+	if c.timers.expired(timerRetransmit, now) {
+		c.onRetransmitTimeout(now)
+	}
+	if c.timers.expired(timerPersist, now) {
+		c.onPersist()
+	}
+	if c.timers.expired(timerDelayedACK, now) {
+		c.owe(ReasonDelayedACK)
+	}
+	if c.timers.expired(timerKeepAlive, now) {
+		c.onKeepAlive(now)
+	}
+}
+
+// onPersist: the window is still closed, or too small for a whole segment.
+func (c *Conn) onPersist() {
+	if c.snd.wnd == 0 {
+		c.probes++
+		c.owed.probe = true
+		return
+	}
+	c.owed.override = true
+}
+
+// onKeepAlive asks an idle peer whether it is there, or gives up (RFC 9293,
+// section 3.8.4).
+func (c *Conn) onKeepAlive(now time.Time) {
+	if c.probes >= c.cfg.KeepAliveCount {
+		c.abort(CauseTimeout, ErrTimeout, ReasonTimeoutAbort)
+		return
+	}
+	c.probes++
+	c.owed.keepAlive = true
+	c.timers.set(timerKeepAlive, now.Add(c.cfg.KeepAliveInterval))
+}
+
+// armTimers sets the timers that follow from the state of the send side,
+// after anything that may have changed it.
+func (c *Conn) armTimers(now time.Time) {
+	outstanding := c.flight() > 0
+	closedWindow := c.snd.wnd == 0 && c.state.Synchronized()
+	waiting := c.unsent() > 0
+	c.armRetransmit(now, outstanding && !closedWindow)
+	switch {
+	case closedWindow && (outstanding || waiting),
+		!outstanding && waiting && c.state.Synchronized() && !c.owed.override:
+		if !c.timers.armed(timerPersist) && !c.owed.probe {
+			c.timers.set(timerPersist, now.Add(c.rtt.backedOff(c.probes)))
+		}
+	default:
+		c.timers.stop(timerPersist)
+	}
+
+	// R2 runs while the peer owes us an answer (RFC 9293, section 3.8.3).
+	if (outstanding || c.timers.armed(timerPersist) || c.owed.probe) && c.cfg.UserTimeout > 0 {
+		c.timers.set(timerUser, c.waiting.Add(c.cfg.UserTimeout))
+	} else {
+		c.timers.stop(timerUser)
+		c.waiting = now
+	}
+
+	// A connection is idle only while nothing is outstanding (MUST-26).
+	idle := (c.state == StateEstablished || c.state == StateCloseWait) && !outstanding && !waiting
+	switch {
+	case c.cfg.KeepAlive <= 0 || !idle:
+		c.timers.stop(timerKeepAlive)
+	case !c.timers.armed(timerKeepAlive):
+		c.timers.set(timerKeepAlive, maxTime(now, c.heard.Add(c.cfg.KeepAlive)))
+	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}

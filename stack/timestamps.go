@@ -1,0 +1,32 @@
+package stack
+
+import "time"
+
+// timestamps is the state of the timestamps option (RFC 7323, sections 3 to 5).
+type timestamps struct {
+	on          bool
+	offset      uint32
+	recent      uint32    // TS.Recent: to be echoed
+	recentAt    time.Time // when it was set
+	lastAckSent Seq       // Last.ACK.sent
+}
+
+// val is the timestamp clock, in milliseconds (RFC 7323, section 5.4).
+func (ts *timestamps) val(now time.Time) uint32 { return uint32(now.UnixMilli()) + ts.offset }
+
+// staleAfter is when TS.Recent is too old to compare with: half a turn of a
+// millisecond clock (RFC 7323, section 5.5).
+const staleAfter = 24 * 24 * time.Hour
+
+// old reports whether a timestamp lies before TS.Recent: PAWS (RFC 7323,
+// section 5.3, R1).
+func (ts *timestamps) old(val uint32, now time.Time) bool {
+	return int32(val-ts.recent) < 0 && now.Sub(ts.recentAt) < staleAfter
+}
+
+// update takes the timestamp of an acceptable segment (RFC 7323, section 4.3).
+func (ts *timestamps) update(seg *Segment, now time.Time) {
+	if seg.Options.HasTimestamps && seg.Seq.LessEq(ts.lastAckSent) && !ts.old(seg.Options.TSVal, now) {
+		ts.recent, ts.recentAt = seg.Options.TSVal, now
+	}
+}
