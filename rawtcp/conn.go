@@ -174,12 +174,7 @@ func (c *Conn) SetLinger(sec int) error {
 // Drain waits until the peer has acknowledged all that was written.
 func (c *Conn) Drain(ctx context.Context) error {
 	h := c.host
-	stop := context.AfterFunc(ctx, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		c.canWrite.Broadcast()
-	})
-	defer stop()
+	defer h.wakeWith(ctx, &c.canWrite)()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {

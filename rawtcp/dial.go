@@ -116,12 +116,7 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error)
 		return nil, err
 	}
 	h := c.host
-	stop := context.AfterFunc(ctx, func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		c.canWrite.Broadcast()
-	})
-	defer stop()
+	defer h.wakeWith(ctx, &c.canWrite)()
 
 	h.mu.Lock()
 	defer h.mu.Unlock()

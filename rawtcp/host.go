@@ -12,6 +12,7 @@ package rawtcp
 
 import (
 	"container/heap"
+	"context"
 	"crypto/rand"
 	"io"
 	"net"
@@ -39,7 +40,7 @@ type Host struct {
 	timer     *time.Timer
 	timerAt   time.Time
 	out       outbox
-	quiet     *sync.Cond // a connection has come to its end, or nearly
+	quiet     *sync.Cond // a connection has come to its end, or to TIME-WAIT
 }
 
 // A pair is what tells one connection from another. The addresses have no zone.
@@ -332,36 +333,36 @@ func unzoned(a netip.AddrPort) netip.AddrPort {
 
 // Shutdown waits until every connection that the application has closed has
 // delivered its data and its FIN: it is closed, or in TIME-WAIT. A program that
-// ends earlier takes them with it. It returns false if giveUp came first.
-func (h *Host) Shutdown(giveUp <-chan struct{}) bool {
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case <-giveUp:
-			h.mu.Lock()
-			h.quiet.Broadcast()
-			h.mu.Unlock()
-		case <-stop:
-		}
-	}()
+// ends earlier takes them with it.
+func (h *Host) Shutdown(ctx context.Context) error {
+	defer h.wakeWith(ctx, h.quiet)()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for {
-		busy := false
-		for _, c := range h.conns {
-			busy = busy || c.closed && c.tcp.State() != stack.StateTimeWait
-		}
-		if !busy {
-			return true
-		}
-		select {
-		case <-giveUp:
-			return false
-		default:
+	for h.busy() {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		h.quiet.Wait()
 	}
+	return nil
+}
+
+func (h *Host) busy() bool {
+	for _, c := range h.conns {
+		if c.closed && c.tcp.State() != stack.StateTimeWait {
+			return true
+		}
+	}
+	return false
+}
+
+// wakeWith lets the end of a context wake who waits on cond, until stop.
+func (h *Host) wakeWith(ctx context.Context, cond *sync.Cond) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		cond.Broadcast()
+	})
 }
 
 var (
@@ -388,6 +389,17 @@ func sharedHost() (*Host, error) {
 	shared = NewHost(link)
 	shared.closeIdle = true
 	return shared, nil
+}
+
+// Shutdown is Host.Shutdown for the connections over this machine's raw sockets.
+func Shutdown(ctx context.Context) error {
+	sharedMu.Lock()
+	h := shared
+	sharedMu.Unlock()
+	if h == nil {
+		return nil
+	}
+	return h.Shutdown(ctx)
 }
 
 // checkDestination refuses what TCP has no business with (MUST-46).
