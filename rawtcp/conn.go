@@ -162,6 +162,41 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// Abort sends a RST, where the peer knows of the connection, and forgets what
+// is unsent and unread. It may follow Close.
+func (c *Conn) Abort() {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.closed = true
+	now := time.Now()
+	c.tcp.Abort(now)
+	h.flush(now, c)
+	c.canRead.Broadcast()
+	c.canWrite.Broadcast()
+}
+
+// Wait waits until a connection that was closed has delivered its data and its
+// FIN and has the peer's: it is in TIME-WAIT or gone. The error is what kept
+// that from happening.
+func (c *Conn) Wait(ctx context.Context) error {
+	h := c.host
+	defer h.wakeWith(ctx, &c.canWrite)()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		switch state := c.tcp.State(); {
+		case state == stack.StateClosed && c.tcp.Err() != nil:
+			return c.opError("close", c.cause(c.tcp.Err()))
+		case state == stack.StateClosed, state == stack.StateTimeWait:
+			return nil
+		case ctx.Err() != nil:
+			return c.opError("close", ctx.Err())
+		}
+		c.canWrite.Wait()
+	}
+}
+
 // SetLinger(0) makes Close send a RST at once and forget what is unsent; any
 // other value restores the normal close.
 func (c *Conn) SetLinger(sec int) error {

@@ -2,8 +2,8 @@ package rawtcp
 
 import (
 	"io"
-	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -22,76 +22,39 @@ func MemoryPair(a, b netip.Addr, mtu int) (Link, Link) {
 	return la, lb
 }
 
-// A memory is one end of a pair.
+// A memory is one end of a pair. Its queue holds what it has to read.
 type memory struct {
-	addr   netip.Addr
-	mtu    int
-	peer   *memory
-	queue  chan []byte // the packets to read
-	closed chan struct{}
-	close  func()
+	*queue
+	addr netip.Addr
+	mtu  int
+	peer *memory
 
 	mu    sync.Mutex
 	ports map[uint16]bool // the reserved ones
-	next  uint16          // where the search for a free port goes on
+	next  uint16          // where the search for a free one goes on
 }
+
+// firstEphemeral is the first port that Reserve picks (RFC 6335, section 6).
+const firstEphemeral = 49152
 
 func newMemory(addr netip.Addr, mtu int) *memory {
-	closed := make(chan struct{})
-	return &memory{
-		addr:   addr,
-		mtu:    mtu,
-		queue:  make(chan []byte, memoryQueue),
-		closed: closed,
-		close:  sync.OnceFunc(func() { close(closed) }),
-		ports:  make(map[uint16]bool),
-		next:   firstEphemeral,
-	}
-}
-
-func (m *memory) ReadBatch(bufs [][]byte) (int, error) {
-	if m.isClosed() { // even where packets wait
-		return 0, net.ErrClosed
-	}
-	n := 0
-	take := func(pkt []byte) {
-		buf := bufs[n][:cap(bufs[n])]
-		bufs[n] = buf[:copy(buf, pkt)]
-		n++
-	}
-	select {
-	case pkt := <-m.queue:
-		take(pkt)
-	case <-m.closed:
-		return 0, net.ErrClosed
-	}
-	for n < len(bufs) {
-		select {
-		case pkt := <-m.queue:
-			take(pkt)
-		default:
-			return n, nil
-		}
-	}
-	return n, nil
+	return &memory{queue: newQueue(memoryQueue), addr: addr, mtu: mtu, ports: make(map[uint16]bool), next: firstEphemeral}
 }
 
 func (m *memory) WriteBatch(pkts []Outgoing) (int, error) {
-	if m.isClosed() {
-		return 0, net.ErrClosed
+	if err := m.ending(); err != nil {
+		return 0, err
 	}
 	for i, p := range pkts {
-		size := len(p.Header) + len(p.Payload)
-		if size > m.mtu {
+		if len(p.Header)+len(p.Payload) > m.mtu {
 			return i, syscall.EMSGSIZE
 		}
 		to := m.peer
 		if p.Dst == m.addr {
 			to = m
 		}
-		pkt := append(append(make([]byte, 0, size), p.Header...), p.Payload...)
 		select {
-		case to.queue <- pkt:
+		case to.packets <- slices.Concat(p.Header, p.Payload):
 		default:
 		}
 	}
@@ -105,9 +68,6 @@ func (m *memory) Route(dst netip.Addr) (Route, error) {
 	return Route{Src: m.addr, MTU: m.mtu}, nil
 }
 
-// firstEphemeral is the first port that Reserve picks (RFC 6335, section 6).
-const firstEphemeral = 49152
-
 func (m *memory) Reserve(local netip.AddrPort) (netip.AddrPort, io.Closer, error) {
 	addr, port := local.Addr(), local.Port()
 	if addr.Is4() != m.addr.Is4() || addr != m.addr && !addr.IsUnspecified() {
@@ -119,27 +79,13 @@ func (m *memory) Reserve(local netip.AddrPort) (netip.AddrPort, io.Closer, error
 		if !m.ports[m.next] {
 			port = m.next
 		}
-		m.next = max(m.next+1, firstEphemeral) // 65535 + 1 is 0
+		m.next = max(m.next+1, firstEphemeral) // behind 65535 comes 0
 	}
 	if port == 0 || m.ports[port] {
 		return netip.AddrPort{}, nil, syscall.EADDRINUSE
 	}
 	m.ports[port] = true
 	return netip.AddrPortFrom(addr, port), &memoryGuard{m: m, port: port}, nil
-}
-
-func (m *memory) Close() error {
-	m.close()
-	return nil
-}
-
-func (m *memory) isClosed() bool {
-	select {
-	case <-m.closed:
-		return true
-	default:
-		return false
-	}
 }
 
 // A memoryGuard holds a port until it is closed.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // The addresses of a twoHosts.
@@ -19,8 +20,8 @@ var (
 )
 
 // twoHosts is two network namespaces with a cable between them: the test runs
-// here, in the first. The names of the cable's ends are "here" and "there".
-// They are gone when the test is.
+// here, in the first (but not its subtests: they have other threads). The names
+// of the cable's ends are "here" and "there". All is gone when the test is.
 type twoHosts struct {
 	t            *testing.T
 	here, beyond netns.NsHandle
@@ -115,16 +116,16 @@ func address(t *testing.T, name string, prefixes ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// No address of its own choice, and none that is tentative for a second.
-	if err := os.WriteFile("/proc/thread-self/net/../../../sys/net/ipv6/conf/"+name+"/addr_gen_mode", []byte("1"), 0); err != nil {
-		t.Log(err)
+	// No further link-local address of the kernel's choice.
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/addr_gen_mode", []byte("1"), 0); err != nil {
+		t.Fatal(err)
 	}
 	for _, p := range prefixes {
 		addr, err := netlink.ParseAddr(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr.Flags = 0x02 // IFA_F_NODAD
+		addr.Flags = unix.IFA_F_NODAD // usable at once
 		if err := netlink.AddrAdd(link, addr); err != nil {
 			t.Fatalf("%s %s: %v", name, p, err)
 		}

@@ -44,6 +44,9 @@ func (b *outbox) add(now time.Time, c *Conn, seg *stack.Segment, why stack.Reaso
 		panic(err)
 	}
 	b.packets[b.n] = Outgoing{Dst: c.remote.Addr(), Header: header, Payload: seg.Payload}
+	if c.watch.tap != nil {
+		now = time.Now() // what was made for it took its time
+	}
 	b.origins[b.n] = origin{conn: c, time: now, seg: *seg, why: why}
 	b.n++
 }

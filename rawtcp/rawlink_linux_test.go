@@ -45,31 +45,7 @@ func serialize(t *testing.T, src, dst netip.Addr, protocol layers.IPProtocol, up
 	return buf.Bytes()
 }
 
-// write sends packets, or fails the test.
-func write(t *testing.T, l Link, dst netip.Addr, pkts ...[]byte) {
-	t.Helper()
-	out := make([]Outgoing, len(pkts))
-	for i, p := range pkts {
-		out[i] = Outgoing{Dst: dst, Header: p[:len(p)/2], Payload: p[len(p)/2:]}
-	}
-	if n, err := l.WriteBatch(out); n != len(out) || err != nil {
-		t.Fatalf("WriteBatch took %d of %d packets: %v", n, len(out), err)
-	}
-}
-
-// read waits for one packet.
-func read(t *testing.T, l Link) []byte {
-	t.Helper()
-	bufs := [][]byte{make([]byte, 0, 1<<16)}
-	if n, err := l.ReadBatch(bufs); n != 1 || err != nil {
-		t.Fatalf("ReadBatch: %d packets, %v", n, err)
-	}
-	return bufs[0]
-}
-
 func TestRawLinkDeliversWholePackets(t *testing.T) {
-	h := newTwoHosts(t)
-	here, there := h.links()
 	for _, tt := range []struct {
 		name     string
 		src, dst netip.Addr
@@ -80,6 +56,7 @@ func TestRawLinkDeliversWholePackets(t *testing.T) {
 		{"link-local", thereLL, hereLL, "there"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			here, there := newTwoHosts(t).links()
 			local := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 			if tt.dst.Is6() {
 				local = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
@@ -91,7 +68,7 @@ func TestRawLinkDeliversWholePackets(t *testing.T) {
 			defer guard.Close()
 			want := packet(t, netip.AddrPortFrom(tt.src, 80), netip.AddrPortFrom(tt.dst, reserved.Port()), layers.TCP{SYN: true, ACK: true, Seq: 5, Ack: 6}, "hello")
 			write(t, there, tt.dst.WithZone(tt.zone), want)
-			if got := read(t, here); !bytes.Equal(got, want) {
+			if got := read(t, here, 1)[0]; !bytes.Equal(got, want) {
 				t.Errorf("sent:\n%x\nread:\n%x", want, got)
 			}
 		})

@@ -1,0 +1,32 @@
+SHELL := /bin/bash
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: rawnc deps check test
+
+rawnc: # go build knows itself what is out of date
+	go build -o rawnc ./cmd/rawnc
+
+deps: # what the tests need
+	bash .ci/install
+
+check:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt: $$unformatted"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	GOOS=darwin go vet ./...
+	GOOS=darwin go build ./...
+	GOOS=windows go vet ./...
+	GOOS=windows go build ./...
+
+# The network namespaces that have a name or a process, and so would stay.
+networks = { ip netns list; lsns --noheadings --type net --output NS; }
+
+# Tests that need root are skipped without it; with CI=true they fail.
+test: deps check
+	@before=$$($(networks)); \
+	go test -race -timeout 10m ./... || exit; \
+	for try in 1 2 3 4 5; do \
+		left=$$(grep --invert-match --line-regexp --fixed-strings "$$before" <($(networks))) || exit 0; \
+		sleep 1; \
+	done; \
+	echo "network namespaces left behind: $$left"; exit 1

@@ -1,0 +1,154 @@
+// Package pcapout writes captures: pcapng with a comment on every packet, or
+// classic pcap. A file can be read at any moment, for only whole records leave,
+// and the same input gives the same bytes.
+package pcapout
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A Format is a capture file format.
+type Format uint8
+
+// The formats. Classic pcap, with nanoseconds, has no room for comments,
+// directions and statistics, and leaves them out.
+const (
+	PCAPNG Format = iota
+	PCAP
+)
+
+// FormatFor chooses by the file name's extension: PCAP for .pcap, else PCAPNG.
+func FormatFor(filename string) Format {
+	if strings.EqualFold(filepath.Ext(filename), ".pcap") {
+		return PCAP
+	}
+	return PCAPNG
+}
+
+// LinkTypeRaw is LINKTYPE_RAW: a packet starts with its IPv4 or IPv6 header.
+const LinkTypeRaw = 101
+
+// Meta describes a capture. What is empty is left out of the file.
+type Meta struct {
+	CommandLine string // becomes the section's comment, with Version
+	Version     string // the program's name and version
+	Hardware    string
+	OS          string
+	Interface   string // the interface's name
+	LinkType    uint16 // LINKTYPE_* number; default LinkTypeRaw
+}
+
+// A Direction is which way a packet went.
+type Direction uint8
+
+// The directions, with pcapng's numbers.
+const (
+	Unknown Direction = iota
+	In
+	Out
+)
+
+// A Packet is a record of a capture.
+type Packet struct {
+	Time     time.Time // 1970 to 2554; in PCAP, to 2106
+	Dir      Direction
+	Data     []byte   // at most 262144 octets
+	Comments []string // UTF-8, each at most 65535 octets: what is longer is cut
+}
+
+// maxPacket is the longest packet that Wireshark takes.
+const maxPacket = 262144
+
+// A Writer writes a capture. Records gather in memory until Flush gives them to
+// the underlying writer, all in one Write. An error of the underlying writer
+// stays: nothing is written behind a record that may be half there.
+type Writer struct {
+	w       io.Writer
+	format  Format
+	buf     []byte // whole records
+	err     error
+	packets uint64
+	last    time.Time // of the packet before
+}
+
+// NewWriter writes the file's header to w and returns a Writer for the packets.
+func NewWriter(w io.Writer, format Format, meta Meta) (*Writer, error) {
+	if meta.LinkType == 0 {
+		meta.LinkType = LinkTypeRaw
+	}
+	cw := &Writer{w: w, format: format, last: time.Unix(0, 0)}
+	if format == PCAP {
+		cw.buf = appendFileHeader(cw.buf, meta.LinkType)
+	} else {
+		cw.buf = appendSectionHeader(cw.buf, &meta)
+		cw.buf = appendInterface(cw.buf, &meta)
+	}
+	if err := cw.Flush(); err != nil {
+		return nil, err
+	}
+	return cw, nil
+}
+
+// WritePacket adds a packet, which reaches the file with the next Flush. It
+// keeps nothing of p. A packet that the format cannot hold is refused, and those
+// after it are not affected.
+func (w *Writer) WritePacket(p Packet) error {
+	if w.err != nil {
+		return w.err
+	}
+	if len(p.Data) > maxPacket {
+		return fmt.Errorf("a packet of %d octets is more than a capture holds (%d)", len(p.Data), maxPacket)
+	}
+	latest := int64(math.MaxUint64/1_000_000_000 - 1)
+	if w.format == PCAP {
+		latest = 1<<32 - 1
+	}
+	if s := p.Time.Unix(); s < 0 || s > latest {
+		return errors.New("the time " + p.Time.String() + " is outside what a capture can tell")
+	}
+	if w.format == PCAP {
+		w.buf = appendRecord(w.buf, &p)
+	} else {
+		w.buf = appendEnhancedPacket(w.buf, &p)
+	}
+	w.packets++
+	w.last = p.Time
+	return nil
+}
+
+// Flush gives the packets that wait to the underlying writer. The error is the
+// underlying writer's, and every later call returns it too.
+func (w *Writer) Flush() error {
+	if w.err != nil || len(w.buf) == 0 {
+		return w.err
+	}
+	n, err := w.w.Write(w.buf)
+	if err == nil && n < len(w.buf) {
+		err = io.ErrShortWrite
+	}
+	w.err, w.buf = err, w.buf[:0]
+	return err
+}
+
+// Close says how many packets there were that the capture lacks, and flushes.
+// It does not close the underlying writer. Later calls return os.ErrClosed.
+func (w *Writer) Close(dropped uint64) error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.format == PCAPNG {
+		w.buf = appendStatistics(w.buf, w.last, w.packets+dropped, dropped)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	w.err = os.ErrClosed
+	return nil
+}

@@ -1,0 +1,203 @@
+// Package explain tells of every TCP segment where its numbers come from.
+//
+// A Narrator is given segments in the order in which they crossed the capture
+// point, and keeps the sequence spaces of both ends from the outside (half.go).
+// So what it says of a live connection and of a capture file is the same; of a
+// live one it also passes on what our own stack says. An Account holds it all,
+// and can be had as text, as the comment of a packet and as JSON.
+package explain
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"rawnc/stack"
+)
+
+// A Narrator explains segments, one after the other. The same segments always
+// give the same words. It is not safe for use by several goroutines at once.
+// Its memory grows with the conversations that have not ended (End), and for
+// each of them with what is in flight, up to a bound.
+type Narrator struct {
+	say           *message.Printer
+	conversations map[pair]*conversation
+	streams       int
+	frames        int
+	start         time.Time
+}
+
+// A pair names a conversation: its two ends, the lesser first.
+type pair [2]netip.AddrPort
+
+func pairOf(a, b netip.AddrPort) pair {
+	if b.Compare(a) < 0 {
+		return pair{b, a}
+	}
+	return pair{a, b}
+}
+
+// A conversation is one TCP connection, seen from outside. The first of its
+// ends is the client, if that is known, and else whoever was heard first.
+type conversation struct {
+	stream   int
+	ends     [2]half
+	roles    bool // the first is known to be the client
+	start    time.Time
+	last     time.Time
+	frames   int
+	taught   bool // that only SYN and FIN take a number of their own
+	opening  Opening
+	closing  Closing
+	closer   *half // sent its FIN first
+	resetter *half
+	resetAt  int
+	complete bool // both directions were closed and acknowledged
+}
+
+// NewNarrator returns a narrator that speaks the language.
+func NewNarrator(lang language.Tag) *Narrator {
+	return &Narrator{say: message.NewPrinter(lang), conversations: map[pair]*conversation{}}
+}
+
+// Segment takes the next segment and tells of it. It keeps nothing of in, but
+// the account shares the payload with it.
+func (n *Narrator) Segment(in Input) *Account {
+	seg := in.Segment
+	if n.start.IsZero() {
+		n.start = in.Time
+	}
+	crossed := in.Live == nil || in.Live.SendError == nil
+	frameNo := in.Frame
+	if crossed && frameNo == 0 {
+		n.frames++
+		frameNo = n.frames
+	}
+	c, previous := n.conversation(in)
+	from, to := c.sides(in.Src)
+	a := &Account{
+		Frame: frameNo, Time: in.Time, Since: in.Time.Sub(n.start),
+		Stream: c.stream, First: c.frames == 0,
+		Src: in.Src, Dst: in.Dst,
+		Flags: seg.Flags, Payload: seg.Payload,
+		WindowRaw: seg.Window, Options: seg.Options,
+		Checksum: in.Checksum, Live: in.Live,
+		Outward: from == &c.ends[0], say: n.say,
+	}
+	if in.Live != nil {
+		a.Outward = in.Live.Sent
+	}
+	t := &telling{Account: a, c: c, seg: seg, from: from, to: to}
+	t.numbers()
+	if !crossed {
+		t.refused(in.Live.SendError)
+	} else {
+		if previous != nil {
+			a.Previous = previous
+			t.note("reused_ports", "a new SYN with another initial sequence number: a new connection between the same ports")
+		}
+		t.tell()
+	}
+	a.SrcState, a.DstState = from.state, to.state
+	if in.Live != nil {
+		ours := &a.DstState
+		if in.Live.Sent {
+			ours = &a.SrcState
+		}
+		if !ours.Known {
+			*ours = State{in.Live.State, true}
+		}
+	}
+	return a
+}
+
+// conversation finds the conversation of a segment, or begins one. A SYN with
+// another initial sequence number begins one on the same ports, as Wireshark
+// has it, unless our own stack knows better; previous sums up the one before.
+func (n *Narrator) conversation(in Input) (c *conversation, previous *Summary) {
+	key := pairOf(in.Src, in.Dst)
+	if c = n.conversations[key]; c != nil {
+		if !c.reopenedBy(in) {
+			return c, nil
+		}
+		previous = n.summary(c)
+	}
+	c = &conversation{stream: n.streams, start: in.Time}
+	n.streams++
+	n.conversations[key] = c
+	client, server := in.Src, in.Dst
+	if in.Segment.Flags.Has(stack.SYN | stack.ACK) {
+		client, server = server, client
+	}
+	c.roles = in.Segment.Flags.Has(stack.SYN)
+	c.ends[0] = half{addr: client, offer: -1, scale: -1}
+	c.ends[1] = half{addr: server, offer: -1, scale: -1}
+	return c, previous
+}
+
+func (c *conversation) reopenedBy(in Input) bool {
+	if in.Segment.Flags&(stack.SYN|stack.ACK) != stack.SYN {
+		return false
+	}
+	if v := in.verdict(); v != nil && v.Verdict == stack.VerdictBlindSYN {
+		return false
+	}
+	from, _ := c.sides(in.Src)
+	return from.tally.Segments > 0 && (!from.isnKnown || from.isn != in.Segment.Seq)
+}
+
+// sides returns the end with the address src, and the other.
+func (c *conversation) sides(src netip.AddrPort) (from, to *half) {
+	if src == c.ends[0].addr {
+		return &c.ends[0], &c.ends[1]
+	}
+	return &c.ends[1], &c.ends[0]
+}
+
+// role is what an end is called in a table, name in a sentence.
+func (c *conversation) role(h *half) any {
+	switch {
+	case !c.roles:
+		return h.addr
+	case h == &c.ends[0]:
+		return word("client")
+	}
+	return word("server")
+}
+
+func (c *conversation) name(h *half) any {
+	switch {
+	case !c.roles:
+		return h.addr
+	case h == &c.ends[0]:
+		return word("the client")
+	}
+	return word("the server")
+}
+
+// End sums up the conversation between two ends, in either order, and forgets
+// it. It returns nil if there is none.
+func (n *Narrator) End(a, b netip.AddrPort) *Summary {
+	key := pairOf(a, b)
+	c := n.conversations[key]
+	if c == nil {
+		return nil
+	}
+	delete(n.conversations, key)
+	return n.summary(c)
+}
+
+// EndAll sums up the conversations that are left, in the order in which they
+// began, and forgets them.
+func (n *Narrator) EndAll() []*Summary {
+	var all []*Summary
+	for _, c := range n.conversations {
+		all = append(all, n.summary(c))
+	}
+	clear(n.conversations)
+	slices.SortFunc(all, func(a, b *Summary) int { return a.Stream - b.Stream })
+	return all
+}

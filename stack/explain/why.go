@@ -1,0 +1,367 @@
+package explain
+
+import (
+	"rawnc/stack"
+)
+
+// A telling is the account of one segment while it is made, with both ends as
+// they were before it.
+type telling struct {
+	*Account
+	c        *conversation
+	seg      *stack.Segment
+	from, to *half
+
+	probe probeKind // the segment asks for an answer
+	fresh int       // octets of payload that were not seen before
+	acked []sent    // the segments that it acknowledges for the first time
+}
+
+func (t *telling) add(kind Kind, format string, args ...any) {
+	t.Why = append(t.Why, Sentence{kind, format, args})
+}
+
+// note adds something unusual, with Wireshark's name for it, if it has one.
+func (t *telling) note(analysis, format string, args ...any) {
+	if analysis != "" {
+		t.Analysis = append(t.Analysis, analysis)
+	}
+	t.add(Unusual, format, args...)
+}
+
+func (t *telling) sender() any           { return t.c.name(t.from) }
+func (t *telling) receiver() any         { return t.c.name(t.to) }
+func (t *telling) is(f stack.Flags) bool { return t.seg.Flags.Has(f) }
+
+// octets counts in words.
+func octets(n int) Sentence {
+	switch n {
+	case 0:
+		return Sentence{Format: "no octets"}
+	case 1:
+		return Sentence{Format: "1 octet"}
+	}
+	return Sentence{Format: "%d octets", Args: []any{n}}
+}
+
+// numbers sets Seq, Ack, Next and the window, as both ends count.
+func (t *telling) numbers() {
+	if t.is(stack.SYN) {
+		t.from.learnISN(t.seg.Seq)
+		if t.is(stack.ACK) {
+			t.to.learnISN(t.seg.Ack - 1)
+		}
+	}
+	t.Seq = t.from.number(t.seg.Seq)
+	t.Next = t.from.number(t.seg.Next())
+	if t.is(stack.ACK) {
+		t.Ack = t.to.number(t.seg.Ack)
+	}
+	t.Window = int(t.seg.Window)
+	if t.from.scale > 0 && !t.is(stack.SYN) {
+		t.Window <<= t.from.scale
+	}
+	for _, b := range t.seg.Options.Blocks() {
+		t.SACK = append(t.SACK, Range{t.to.number(b.Left), t.to.number(b.Right)})
+	}
+}
+
+// tell says where each number comes from and what it means, and then takes the
+// segment into the books.
+func (t *telling) tell() {
+	t.c.frames++
+	t.c.last = t.Time
+	t.from.tally.Segments++
+	if t.Checksum == stack.ChecksumWrong {
+		t.note("", "the checksum is wrong: %s throws the segment away, as if it had been lost on the way", t.receiver())
+		return
+	}
+	t.compare()
+	t.whySeq()
+	t.whyAck()
+	t.whyNext()
+	t.absolute()
+	t.acknowledges()
+	t.stackSays()
+	t.change()
+	t.whyWindow()
+	t.whyOptions()
+	t.book()
+}
+
+// book takes the segment into the books of both ends.
+func (t *telling) book() {
+	from, seg := t.from, t.seg
+	from.probe = t.probe
+	if t.is(stack.RST) {
+		return
+	}
+	if t.is(stack.ACK) {
+		switch {
+		case from.ackFrame == 0 || from.ack.Less(seg.Ack):
+			from.ack, from.ackFrame = seg.Ack, t.Frame
+			from.ackTime = t.Time
+			from.dups = 0
+		case from.ack == seg.Ack && from.dups > 0:
+			from.ackTime = t.Time
+		}
+	}
+	from.window, from.winFrame = t.Window, t.Frame
+	if t.is(stack.SYN) {
+		t.bookSYN()
+	}
+	if t.probe == probeNone {
+		from.tally.Octets += t.fresh
+		from.send(sent{frame: t.Frame, seq: seg.Seq, next: seg.Next(), flags: seg.Flags, at: t.Time})
+	}
+	if len(seg.Payload) > 0 {
+		t.BytesInFlight = from.outstanding()
+		if room := t.to.ack.Add(t.to.window).Sub(from.next); t.to.winFrame != 0 && t.to.ackFrame != 0 && room >= 0 {
+			t.add(Detail, "%d of the octets sent are not acknowledged yet; the window of %s has room for %d more",
+				t.BytesInFlight, t.receiver(), room)
+		}
+	}
+}
+
+// bookSYN takes what the SYN announces. Windows are scaled if both SYNs offer
+// it (RFC 7323, section 2.2), by at most 14 (section 2.3).
+func (t *telling) bookSYN() {
+	from, to, opt := t.from, t.to, &t.seg.Options
+	from.synFrame, from.mss, from.offer = t.Frame, int(opt.MSS), -1
+	if opt.HasWindowScale {
+		from.offer = min(int(opt.WindowScale), 14)
+	}
+	switch {
+	case to.synFrame == 0:
+	case from.offer >= 0 && to.offer >= 0:
+		from.scale, to.scale = from.offer, to.offer
+	default:
+		from.scale, to.scale = 0, 0
+	}
+}
+
+func (t *telling) whySeq() {
+	from, seq := t.from, t.Seq.shown()
+	switch {
+	case t.is(stack.SYN) && from.synFrame == 0:
+		t.add(Arithmetic, "Seq %v stands for %v, the initial sequence number of %s: its other numbers count from there",
+			seq, plain(t.Seq.Raw), t.sender())
+	case t.is(stack.RST) && !t.is(stack.ACK) && t.to.ackFrame != 0 && t.seg.Seq == t.to.ack:
+		t.add(Arithmetic, "Seq %v = the Ack of %v: a RST counts only if it has the very number that the other side expects",
+			seq, frame(t.to.ackFrame))
+	case from.nextFrame == 0 && t.is(stack.RST) && t.seg.Seq == 0:
+		t.add(Arithmetic, "Seq 0: there is no connection, and so no number to count from")
+	case from.nextFrame == 0 && t.to.ackFrame != 0 && t.seg.Seq == t.to.ack:
+		t.add(Arithmetic, "Seq %v = the Ack of %v", seq, frame(t.to.ackFrame))
+	case from.nextFrame == 0:
+		t.add(Arithmetic, "Seq %v: what went before was not captured", seq)
+	case t.seg.Seq == from.next:
+		t.seqFollows()
+	case t.is(stack.RST):
+		t.add(Arithmetic, "Seq %v, where the Next of %v was %v", seq, frame(from.nextFrame), from.number(from.next).shown())
+	case t.probe == probeKeepAlive:
+		t.add(Arithmetic, "Seq %v = %v - 1: a number that was used before, so that %s must answer",
+			seq, from.number(from.next).shown(), t.receiver())
+	case t.seg.Seq.Less(from.next):
+		if old := from.holding(t.seg.Seq); old != nil && old.seq == t.seg.Seq {
+			t.add(Arithmetic, "Seq %v is the Seq of %v again", seq, frame(old.frame))
+		} else {
+			t.add(Arithmetic, "Seq %v lies before %v, the Next of %v", seq, from.number(from.next).shown(), frame(from.nextFrame))
+		}
+	default:
+		t.add(Arithmetic, "Seq %v = %v, the Next of %v, + %s that did not come by here", seq,
+			from.number(from.next).shown(), frame(from.nextFrame), octets(t.seg.Seq.Sub(from.next)))
+	}
+}
+
+// seqFollows is the usual case: a segment begins where the one before ended.
+func (t *telling) seqFollows() {
+	seq, before := t.Seq.shown(), frame(t.from.nextFrame)
+	switch t.from.nextEnd {
+	case endSYN:
+		t.add(Arithmetic, "Seq %v = the Next of %v: the SYN took one number", seq, before)
+	case endFIN:
+		t.add(Arithmetic, "Seq %v = the Next of %v: the FIN took one number", seq, before)
+	case endUnseen:
+		t.add(Arithmetic, "Seq %v = the Ack of %v", seq, before)
+	default:
+		t.add(Arithmetic, "Seq %v = the Next of %v", seq, before)
+	}
+}
+
+func (t *telling) whyNext() {
+	if t.is(stack.RST) {
+		return
+	}
+	seq, next, n := t.Seq.shown(), t.Next.shown(), len(t.seg.Payload)
+	switch {
+	case t.is(stack.SYN) && n == 0:
+		t.add(Arithmetic, "Next %v = Seq %v + 1: the SYN takes one number", next, seq)
+	case t.is(stack.SYN):
+		t.add(Arithmetic, "Next %v = Seq %v + 1 for the SYN + %s", next, seq, octets(n))
+	case t.is(stack.FIN) && n == 0:
+		t.add(Arithmetic, "Next %v = Seq %v + 1: the FIN takes one number", next, seq)
+	case t.is(stack.FIN):
+		t.add(Arithmetic, "Next %v = Seq %v + %s + 1 for the FIN", next, seq, octets(n))
+	case n == 0:
+		t.add(Arithmetic, "Next %v = Seq %v: an ACK alone takes no number", next, seq)
+	default:
+		t.add(Arithmetic, "Next %v = Seq %v + %s", next, seq, octets(n))
+	}
+	if t.seg.Next() < t.seg.Seq {
+		t.add(Arithmetic, "on the wire the numbers reach 2^32 in this segment, and begin again at 0")
+	}
+}
+
+// absolute gives the numbers as they are on the wire, which are the initial
+// sequence number and the relative one together.
+func (t *telling) absolute() {
+	var parts []any
+	part := func(name string, isn stack.Seq, n Number) {
+		if !n.Known || n.Rel == 0 {
+			return
+		}
+		format := name + " %v + %v = %v"
+		if n.Raw < isn {
+			format = name + " %v + %v - 2^32 = %v"
+		}
+		parts = append(parts, Sentence{Format: format, Args: []any{plain(isn), plain(n.Rel), plain(n.Raw)}})
+	}
+	part("Seq", t.from.isn, t.Seq)
+	part("Ack", t.to.isn, t.Ack)
+	if t.seg.Len() > 0 {
+		part("Next", t.from.isn, t.Next)
+	}
+	formats := [...]string{"", "absolute: %s", "absolute: %s, %s", "absolute: %s, %s, %s"}
+	if len(parts) > 0 {
+		t.add(Arithmetic, formats[len(parts)], parts...)
+	}
+}
+
+// whyAck tells of the acknowledgment number, and takes it into the books of
+// the other end.
+func (t *telling) whyAck() {
+	if !t.is(stack.ACK) {
+		return
+	}
+	from, to, ack := t.from, t.to, t.Ack.shown()
+	switch {
+	case from.ackFrame != 0 && t.seg.Ack == from.ack:
+		t.ackAgain()
+	case from.ackFrame != 0 && t.seg.Ack.Less(from.ack):
+		t.note("", "Ack %v is older than the %v of %v: this segment was overtaken on its way, or is no part of the conversation",
+			ack, to.number(from.ack).shown(), frame(from.ackFrame))
+	case to.nextFrame == 0:
+		t.add(Arithmetic, "Ack %v: the next number that %s expects; what it acknowledges was not captured", ack, t.sender())
+		t.seenInAck()
+	case to.next.Less(t.seg.Ack) && !t.answersProbe():
+		t.note("ack_lost_segment", "Ack %v acknowledges more than was seen of %s, which was up to %v: the capture lacks what lies between",
+			ack, t.receiver(), to.number(to.next).shown())
+		t.seenInAck()
+	default:
+		t.ackAdvances()
+	}
+}
+
+// answersProbe reports whether the Ack takes in the octet of a window probe.
+func (t *telling) answersProbe() bool {
+	return t.to.probe == probeWindow && t.seg.Ack == t.to.next.Add(1)
+}
+
+// seenInAck learns from the Ack how far the other end has sent.
+func (t *telling) seenInAck() {
+	t.acked = t.to.acknowledge(t.seg.Ack)
+	t.to.next, t.to.nextFrame, t.to.nextEnd = t.seg.Ack, t.Frame, endUnseen
+}
+
+func (t *telling) ackAgain() {
+	from, to, ack := t.from, t.to, t.Ack.shown()
+	switch {
+	case to.nextFrame == 0 || to.next.Less(from.ack):
+		t.add(Arithmetic, "Ack %v as in %v", ack, frame(from.ackFrame))
+	case to.next == from.ack:
+		t.add(Arithmetic, "Ack %v as in %v: nothing more has come from %s", ack, frame(from.ackFrame), t.receiver())
+	default:
+		t.add(Arithmetic, "Ack %v as in %v: %v is still the next number that %s waits for", ack, frame(from.ackFrame), ack, t.sender())
+	}
+}
+
+func (t *telling) ackAdvances() {
+	to, ack := t.to, t.Ack.shown()
+	if t.answersProbe() {
+		t.seenInAck()
+		to.tally.Octets++
+		t.add(Arithmetic, "Ack %v takes in the octet of the window probe", ack)
+		return
+	}
+	inside := to.holding(t.seg.Ack - 1)
+	if inside == nil {
+		t.acked = to.acknowledge(t.seg.Ack)
+		t.add(Arithmetic, "Ack %v: the next number that %s expects; everything before it has arrived", ack, t.sender())
+		return
+	}
+	last := *inside
+	t.acked = to.acknowledge(t.seg.Ack)
+	seq, n, which := to.number(last.seq).shown(), last.octets(), frame(last.frame)
+	switch syn, fin := last.flags.Has(stack.SYN), last.flags.Has(stack.FIN); {
+	case last.next != t.seg.Ack:
+		t.add(Arithmetic, "Ack %v = Seq %v of %v + %d of the %s in it", ack, seq, which, t.seg.Ack.Sub(last.seq), octets(n))
+	case syn && n == 0:
+		t.add(Arithmetic, "Ack %v = Seq %v of %v + 1 for the SYN", ack, seq, which)
+	case syn:
+		t.add(Arithmetic, "Ack %v = Seq %v of %v + 1 for the SYN + its %s", ack, seq, which, octets(n))
+	case fin && n == 0:
+		t.add(Arithmetic, "Ack %v = Seq %v of %v + 1 for the FIN", ack, seq, which)
+	case fin:
+		t.add(Arithmetic, "Ack %v = Seq %v of %v + its %s + 1 for the FIN", ack, seq, which, octets(n))
+	case !t.c.taught:
+		t.c.taught = true
+		t.add(Arithmetic, "Ack %v = Seq %v of %v + its %s, and no 1 on top: only SYN and FIN take a number of their own", ack, seq, which, octets(n))
+	default:
+		t.add(Arithmetic, "Ack %v = Seq %v of %v + its %s", ack, seq, which, octets(n))
+	}
+}
+
+// acknowledges tells which segments are acknowledged for the first time, after
+// how long, and what is left.
+func (t *telling) acknowledges() {
+	if len(t.acked) == 0 {
+		return
+	}
+	last := &t.acked[len(t.acked)-1]
+	rest := t.rest()
+	t.AckRTT = t.Time.Sub(last.at)
+	after := elapsed(t.AckRTT)
+	if last.next == t.seg.Ack {
+		t.AcksFrame = last.frame
+	}
+	switch {
+	case last.again != 0:
+		t.add(Meaning, "acknowledges %v or its repetition %v, one cannot tell which; %s", frame(last.frame), frame(last.again), rest)
+		return
+	case len(t.acked) == 1:
+		t.add(Meaning, "acknowledges %v after %v; %s", frame(last.frame), after, rest)
+	default:
+		t.add(Meaning, "acknowledges %d segments, the last of them, %v, after %v; %s", len(t.acked), frame(last.frame), after, rest)
+	}
+	if !t.is(stack.RST) {
+		t.to.tally.RTT.add(t.AckRTT)
+	}
+}
+
+// rest is what the other end still has in flight.
+func (t *telling) rest() Sentence {
+	n := t.to.outstanding()
+	fin := t.to.finFrame != 0 && t.seg.Ack.LessEq(t.to.finSeq)
+	switch {
+	case n == 0:
+		return Sentence{Format: "nothing is outstanding"}
+	case fin && n == 1:
+		return Sentence{Format: "the FIN is outstanding"}
+	case fin:
+		return Sentence{Format: "%s and the FIN are outstanding", Args: []any{octets(n - 1)}}
+	case n == 1:
+		return Sentence{Format: "1 octet is outstanding"}
+	}
+	return Sentence{Format: "%d octets are outstanding", Args: []any{n}}
+}
