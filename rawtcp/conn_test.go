@@ -1,6 +1,7 @@
 package rawtcp
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"testing"
@@ -26,7 +27,7 @@ func hosts(t *testing.T) (a, b *Host) {
 
 // connected opens a connection from one host to another.
 func connected(a, b *Host, network, address string) (c, s net.Conn, stop func(), err error) {
-	l, err := (&ListenConfig{Host: b}).Listen(nil, network, address)
+	l, err := (&ListenConfig{Host: b}).Listen(context.Background(), network, address)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -121,9 +121,7 @@ func (c *Conn) SoftError() error { return c.soft }
 // sendEnd is the sequence number behind the last octet that was written.
 func (c *Conn) sendEnd() Seq { return c.out.base.Add(c.out.len()) }
 
-// finSent reports whether our FIN has been sent, finAcked whether it has been
-// acknowledged.
-func (c *Conn) finSent() bool  { return c.snd.closed && c.sendEnd().Less(c.snd.nxt) }
+// finAcked reports whether our FIN has been acknowledged.
 func (c *Conn) finAcked() bool { return c.snd.closed && c.sendEnd().Less(c.snd.una) }
 
 // flight is FlightSize: the octets sent and not yet acknowledged.

@@ -39,7 +39,7 @@ type dialogue struct {
 	now                  time.Time
 }
 
-// article's initial sequence numbers.
+// newDialogue begins a dialogue with the initial sequence numbers of the article.
 func newDialogue() *dialogue {
 	return &dialogue{
 		clientISN: 4216076034, serverISN: 1768531804,
