@@ -3,6 +3,7 @@ package rawtcp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
@@ -18,7 +19,8 @@ type Dialer struct {
 	// LocalAddr is the address and port to come from; what is unspecified or
 	// zero is chosen by the kernel's routing.
 	LocalAddr netip.AddrPort
-	// Timeout bounds each attempt to connect; zero leaves it to the context and
+	// Timeout bounds the whole attempt to connect, from the look-up of the name
+	// on, with an equal share for each address; zero leaves it to the context and
 	// to Config.UserTimeout.
 	Timeout time.Duration
 	// Config is how the connections behave. Its MTU, IPv6, ISS and TSOffset are
@@ -52,13 +54,18 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 // several addresses they are tried one after the other, and the first error is
 // the one returned.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if d.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		defer cancel()
+	}
 	addrs, err := resolve(ctx, network, address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	var first error
-	for _, addr := range addrs {
-		c, err := d.dial(ctx, addr)
+	for i, addr := range addrs {
+		c, err := d.dial(ctx, addr, len(addrs)-i)
 		if err == nil {
 			return c, nil
 		}
@@ -105,10 +112,11 @@ func resolve(ctx context.Context, network, address string) ([]netip.AddrPort, er
 	return addrs, nil
 }
 
-func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error) {
-	if d.Timeout > 0 {
+// dial tries one address, in its share of the time that is left for so many.
+func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, left int) (*Conn, error) {
+	if end, limited := ctx.Deadline(); limited && left > 1 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
 		defer cancel()
 	}
 	c, err := d.open(remote)
@@ -118,6 +126,7 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error)
 	h := c.host
 	defer h.wakeWith(ctx, &c.canWrite)()
 
+	start := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {
@@ -129,12 +138,15 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error)
 			return c, nil
 		case state == stack.StateClosed:
 			c.closed = true
-			return nil, c.cause(c.tcp.Err())
+			if err := c.tcp.Err(); !errors.Is(err, stack.ErrTimeout) {
+				return nil, c.cause(err)
+			}
+			return nil, c.noAnswer(start)
 		case err != nil:
 			err = c.cause(err)
 		case ctx.Err() != nil:
 			if err = ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
-				err = c.cause(stack.ErrTimeout)
+				err = c.noAnswer(start)
 			}
 		default:
 			c.canWrite.Wait()
@@ -146,6 +158,12 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort) (*Conn, error)
 		h.flush(now, c)
 		return nil, err
 	}
+}
+
+// noAnswer is the error of an attempt to connect that nobody answered.
+func (c *Conn) noAnswer(start time.Time) error {
+	return c.cause(fmt.Errorf("%w: SYNs sent: %d, in %v", stack.ErrTimeout,
+		1+c.tcp.Snapshot().Retransmits, time.Since(start).Round(time.Millisecond)))
 }
 
 // open sends the SYN.
@@ -221,6 +239,7 @@ func (h *Host) configure(cfg stack.Config, id pair, mtu int, now time.Time) stac
 	if cfg.MTU == 0 || cfg.MTU > mtu {
 		cfg.MTU = mtu
 	}
+	cfg.Pool = &h.pool
 	cfg.IPv6 = id.local.Addr().Is6()
 	cfg.ISS = stack.ISN(h.secret, id.local, id.remote, now)
 	cfg.TSOffset = stack.TimestampOffset(h.secret, id.local, id.remote)

@@ -40,6 +40,7 @@ type Host struct {
 	timer     *time.Timer
 	timerAt   time.Time
 	out       outbox
+	pool      stack.Pool // of all connections' buffers
 	quiet     *sync.Cond // a connection has come to its end, or to TIME-WAIT
 }
 

@@ -130,7 +130,11 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
 	if syn && len(l.waiting) >= l.config.Backlog {
 		return nil
 	}
-	route, err := h.link.Route(id.remote.Addr().WithZone(l.zone()))
+	peer := id.remote.Addr()
+	if peer.IsLinkLocalUnicast() && peer.Is6() {
+		peer = peer.WithZone(l.zone(id.local.Addr()))
+	}
+	route, err := h.link.Route(peer)
 	if err != nil {
 		return nil
 	}
@@ -142,10 +146,9 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
 	if l.config.Tap != nil {
 		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
 	}
-	zoned := pair{id.local, netip.AddrPortFrom(id.remote.Addr().WithZone(l.zone()), id.remote.Port())}
-	c = newConn(h, stack.New(cfg), zoned, l.config.Tap)
+	c = newConn(h, stack.New(cfg), pair{id.local, netip.AddrPortFrom(peer, id.remote.Port())}, l.config.Tap)
 	c.ttl, c.tos = ttlOr64(l.config.TTL), l.config.TOS
-	c.port = l.ports[0]
+	c.port = l.port(id.local.Addr())
 	c.port.users++
 	c.tcp.Listen(id.local.Port())
 	c.watch.transitions = nil // each connection starts in LISTEN
@@ -157,8 +160,34 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
 	return c
 }
 
-// zone is the zone of the listener's own address, which its peers share.
-func (l *Listener) zone() string { return l.addrs[0].Addr().Zone() }
+// port is the one that l holds for connections to a local address.
+func (l *Listener) port(local netip.Addr) *port {
+	for i, addr := range l.addrs {
+		if addr.Addr().Is4() == local.Is4() {
+			return l.ports[i]
+		}
+	}
+	panic("rawtcp: a listener got a segment of another family") // its addrs are what led here
+}
+
+// zone is the zone of a link-local address of this machine, which its peers
+// share. A packet does not tell it: where two links have the same address, the
+// first is taken.
+func (l *Listener) zone(local netip.Addr) string {
+	if zone := l.addrs[0].Addr().Zone(); zone != "" {
+		return zone
+	}
+	interfaces, _ := net.Interfaces()
+	for _, i := range interfaces {
+		addrs, _ := i.Addrs()
+		for _, a := range addrs {
+			if n, ok := a.(*net.IPNet); ok && n.IP.Equal(local.AsSlice()) {
+				return i.Name
+			}
+		}
+	}
+	return ""
+}
 
 // forget drops a connection that ended before it was accepted.
 func (l *Listener) forget(c *Conn) {

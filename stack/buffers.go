@@ -3,31 +3,31 @@ package stack
 import "slices"
 
 // sendBuffer holds the octets that were written and are not acknowledged. The
-// octet at data[0] has the sequence number base.
+// first octet of data has the sequence number base.
 type sendBuffer struct {
 	base Seq
-	data []byte
+	data memory
 }
 
-func (b *sendBuffer) len() int { return len(b.data) }
+func (b *sendBuffer) len() int { return b.data.len() }
 
-func (b *sendBuffer) write(p []byte) { b.data = append(b.data, p...) }
+func (b *sendBuffer) write(p []byte) {
+	n := b.data.len()
+	b.data.resize(n + len(p))
+	copy(b.data.bytes()[n:], p)
+}
 
 // slice returns the octets [from, to), which must be in the buffer. They stay
 // valid until the next write or ack.
 func (b *sendBuffer) slice(from, to Seq) []byte {
-	return b.data[from.Sub(b.base):to.Sub(b.base)]
+	return b.data.bytes()[from.Sub(b.base):to.Sub(b.base)]
 }
 
-// ack forgets what lies before una. An empty buffer keeps no memory.
+// ack forgets what lies before una.
 func (b *sendBuffer) ack(una Seq) {
-	n := min(una.Sub(b.base), len(b.data))
-	if n <= 0 {
-		return
-	}
-	b.base = b.base.Add(n)
-	if b.data = b.data[n:]; len(b.data) == 0 {
-		b.data = nil
+	if n := min(una.Sub(b.base), b.len()); n > 0 {
+		b.base = b.base.Add(n)
+		b.data.drop(n)
 	}
 }
 
@@ -42,14 +42,13 @@ const maxHeld = 256
 // read, then runs that arrived ahead of a hole.
 type receiveBuffer struct {
 	limit int
-	buf   []byte // buf[start:next] is ready; held runs follow at their places
-	start int
-	next  int    // the place of RCV.NXT
+	data  memory // the first next octets are ready; held runs follow at their places
+	next  int    // the place of RCV.NXT in data
 	spans []span // held runs, in order, apart from each other, from next
 	last  span   // the run that grew last: the first SACK block (RFC 2018, section 4)
 }
 
-func (b *receiveBuffer) ready() int { return b.next - b.start }
+func (b *receiveBuffer) ready() int { return b.next }
 
 // room is how far behind RCV.NXT the buffer reaches: the window to offer.
 func (b *receiveBuffer) room() int { return b.limit - b.ready() }
@@ -62,7 +61,20 @@ func (b *receiveBuffer) held() int {
 	return n
 }
 
-func (b *receiveBuffer) dropHeld() { b.spans = nil }
+// reach is how far behind RCV.NXT the last octet that has arrived ends.
+func (b *receiveBuffer) reach() int {
+	if n := len(b.spans); n > 0 {
+		return b.spans[n-1].to
+	}
+	return 0
+}
+
+// dropHeld forgets what is not in order.
+func (b *receiveBuffer) dropHeld() {
+	b.spans = nil
+	b.data.buf = b.data.buf[:b.data.start+b.next]
+	b.data.drop(0)
+}
 
 // put stores p at off octets behind RCV.NXT and returns how far RCV.NXT moves.
 // It reports false when the octets would make one run too many.
@@ -78,8 +90,8 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 	if off > 0 && i == j && len(b.spans) >= maxHeld {
 		return 0, false
 	}
-	b.grow(b.next + off + len(p))
-	copy(b.buf[b.next+off:], p)
+	b.data.resize(max(b.data.len(), b.next+off+len(p)))
+	copy(b.data.bytes()[b.next+off:], p)
 	if s.from > 0 {
 		b.spans = slices.Replace(b.spans, i, j, s)
 		b.last = s
@@ -95,34 +107,10 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 	return s.to, true
 }
 
-// grow makes buf reach to index end, moving the live octets to its front
-// where that is enough.
-func (b *receiveBuffer) grow(end int) {
-	if end <= len(b.buf) {
-		return
-	}
-	live := end - b.start
-	if b.start > 0 && live <= cap(b.buf) && b.start >= cap(b.buf)/2 {
-		copy(b.buf[:cap(b.buf)], b.buf[b.start:])
-	} else if end <= cap(b.buf) {
-		b.buf = b.buf[:end]
-		return
-	} else {
-		buf := make([]byte, live, max(live, min(2*live, 2*b.limit)))
-		copy(buf, b.buf[b.start:])
-		b.buf = buf
-	}
-	b.buf = b.buf[:live]
-	b.next -= b.start
-	b.start = 0
-}
-
-// read takes octets that are ready. An empty buffer keeps no memory.
+// read takes octets that are ready.
 func (b *receiveBuffer) read(p []byte) int {
-	n := copy(p, b.buf[b.start:b.next])
-	b.start += n
-	if b.start == b.next && len(b.spans) == 0 {
-		b.buf, b.start, b.next = nil, 0, 0
-	}
+	n := copy(p, b.data.bytes()[:b.next])
+	b.next -= n
+	b.data.drop(n)
 	return n
 }

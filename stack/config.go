@@ -14,12 +14,15 @@ type Config struct {
 	// IPv6 tells how large the IP header is, and the default MSS.
 	IPv6 bool
 	// MSS limits the segment size that is announced and sent, in octets of
-	// payload without options. The default is what MTU leaves.
+	// payload without options; the least is 48. The default is what MTU leaves.
 	MSS int
 	// SendBuffer bounds what Write accepts ahead of the peer's
 	// acknowledgment, ReceiveBuffer what is held for Read and so the window
 	// offered. Octets; the default is 1 MiB each.
 	SendBuffer, ReceiveBuffer int
+
+	// Pool, if not nil, is where the buffers' memory comes from.
+	Pool *Pool
 
 	NoTimestamps  bool // do not offer or accept timestamps (RFC 7323)
 	NoSACK        bool // do not offer or accept SACK (RFC 2018)
@@ -67,6 +70,8 @@ const (
 	headerLenIPv4 = 20
 	headerLenIPv6 = 40
 
+	leastMSS = 48 // as Linux: a smaller one would be nearly all header
+
 	defaultMSSIPv4 = 536  // MUST-15
 	defaultMSSIPv6 = 1220 // MUST-15
 )
@@ -93,12 +98,12 @@ func (cfg Config) withDefaults() Config {
 	def(&cfg.MSL, 30*time.Second)
 	def(&cfg.FinWait2, 60*time.Second)
 	// A segment of the largest MSS must leave room for 40 octets of options.
-	most := max(cfg.MTU-cfg.ipHeaderLen()-headerLen, 48)
-	if cfg.MSS == 0 || cfg.MSS > most {
-		cfg.MSS = min(most, 65535)
-	}
+	most := min(max(cfg.MTU-cfg.ipHeaderLen()-headerLen, leastMSS), 65535)
+	def(&cfg.MSS, most)
+	cfg.MSS = min(max(cfg.MSS, leastMSS), most)
 	cfg.DelayedACK = min(cfg.DelayedACK, 500*time.Millisecond)
 	cfg.ReceiveBuffer = min(cfg.ReceiveBuffer, 1<<30) // RFC 7323, section 2.3
+	cfg.SendBuffer = min(cfg.SendBuffer, 1<<30)       // so that sequence numbers compare
 	return cfg
 }
 

@@ -40,6 +40,7 @@ var (
 type Conn struct {
 	cfg                   Config
 	state                 State
+	used                  bool  // has had its one life: CLOSED is the end
 	active                bool  // opened by Open: a RST means refused, not back to LISTEN (MUST-11)
 	err                   error // why the connection ended; nil after a normal close
 	soft                  error // the last ICMP error, while the connection lives on
@@ -78,6 +79,7 @@ type Conn struct {
 	timers  timers
 	probes  int       // unanswered window probes or keep-alives in a row
 	heard   time.Time // when the peer last gave a sign of life
+	sentAt  time.Time // when new data last went out
 	waiting time.Time // since when something sent has gone without progress
 	limiter limiter   // of challenge ACKs
 	verdict Verdict   // on the segment being received
@@ -104,6 +106,7 @@ func New(cfg Config) *Conn {
 	c.out.base = cfg.ISS.Add(1)
 	c.rcv.shift = windowShift(c.cfg.ReceiveBuffer)
 	c.in.limit = c.cfg.ReceiveBuffer
+	c.out.data.pool, c.in.data.pool = cfg.Pool, cfg.Pool
 	c.rtt = rttEstimator{initial: c.cfg.InitialRTO, min: c.cfg.MinRTO, max: c.cfg.MaxRTO}
 	return c
 }
@@ -133,11 +136,11 @@ func (c *Conn) end(cause Cause, err error) {
 		return
 	}
 	c.setState(StateClosed, cause)
-	c.err = err
+	c.err, c.used = err, true
 	c.timers = timers{}
 	c.owed = owed{rst: c.owed.rst, rstReason: c.owed.rstReason}
 	c.board = scoreboard{}
-	c.out = sendBuffer{base: c.snd.una}
+	c.out.ack(c.sendEnd())
 	c.in.dropHeld()
 }
 
