@@ -41,6 +41,8 @@ func (r *road) drive(first, last int) {
 
 func (r *road) expect(t *testing.T, want string) {
 	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if got := strings.Join(r.arrived, " "); got != want {
 		t.Errorf("arrived: %q, want %q", got, want)
 	}
@@ -71,7 +73,7 @@ func TestFaultsReorder(t *testing.T) {
 		time.Sleep(reorderTime - 1)
 		synctest.Wait()
 		r.expect(t, "2 3 4 1 5")
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		synctest.Wait()
 		r.expect(t, "2 3 4 1 5 6 6") // nothing follows, it comes all the same
 	})
