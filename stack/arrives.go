@@ -7,7 +7,7 @@ import "time"
 // Receive takes a segment that arrived for this connection, checked for its
 // checksum and its addresses. The payload is not kept.
 func (c *Conn) Receive(now time.Time, seg *Segment) {
-	seen := Judgment{RcvNxt: c.rcv.nxt, RcvWnd: c.rcvWnd(), SndUna: c.snd.una, SndNxt: c.snd.nxt}
+	before := Judgment{RcvNxt: c.rcv.nxt, RcvWnd: c.rcvWnd(), SndUna: c.snd.una, SndNxt: c.snd.nxt}
 	c.verdict = VerdictAccepted
 	switch c.state {
 	case StateClosed:
@@ -20,6 +20,7 @@ func (c *Conn) Receive(now time.Time, seg *Segment) {
 		c.arrivesOtherwise(now, seg)
 	}
 	if c.cfg.Watch != nil {
+		seen := before // a copy, so that nothing is allocated when nobody watches
 		seen.Verdict = c.verdict
 		c.cfg.Watch(Event{Verdict: &seen})
 	}
@@ -96,12 +97,19 @@ func (c *Conn) arrivesSynSent(now time.Time, seg *Segment) {
 		c.markHeadLost()
 		return
 	}
+	c.establish()
 	c.acknowledged(now, seg)
-	c.establish(seg)
 	c.setState(StateEstablished, CauseSYNACK)
 	c.owe(ReasonHandshakeACK)
+	stripSYN(seg)
 	c.textArrived(now, seg)
 	c.finArrived(now, seg)
+}
+
+// stripSYN leaves what stands behind a SYN that has been taken.
+func stripSYN(seg *Segment) {
+	seg.Flags &^= SYN
+	seg.Seq = seg.Seq.Add(1)
 }
 
 // synArrived takes the peer's initial sequence number and its options.
@@ -118,12 +126,11 @@ func (c *Conn) synArrived(now time.Time, seg *Segment) {
 			mss = defaultMSSIPv6
 		}
 	}
-	// Linux's least MSS: a smaller one would be nearly all header.
-	c.snd.mss = min(c.snd.mss, max(mss, 48))
+	c.snd.mss = min(c.snd.mss, max(mss, leastMSS))
 	c.rcv.mss = min(c.cfg.MSS, defaultMSSIPv4)
 	c.sack = o.SACKPermitted && !c.cfg.NoSACK
 	if c.ts.on = o.HasTimestamps && !c.cfg.NoTimestamps; c.ts.on {
-		c.ts.recent, c.ts.recentAt = o.TSVal, now
+		c.ts.recent, c.ts.recentAt, c.ts.lastAckSent = o.TSVal, now, c.rcv.nxt
 		c.snd.mss -= timestampsLen
 	}
 	if c.peerScales = o.HasWindowScale; c.peerScales && !c.cfg.NoWindowScale {
@@ -137,18 +144,13 @@ func (c *Conn) synArrived(now time.Time, seg *Segment) {
 }
 
 // establish starts the data transfer: our SYN is acknowledged.
-func (c *Conn) establish(seg *Segment) {
+func (c *Conn) establish() {
 	c.cc.open(c.snd.mss, c.cfg.InitialWindow, c.loss.timedOut)
-	c.loss.timedOut = false
 	if c.loss.retransmits > 0 && c.rtt.srtt == 0 {
 		c.rtt.initial = max(c.rtt.initial, 3*time.Second) // RFC 6298, 5.7
 		c.rtt.backoff = 0
 	}
-	if c.state == StateSynReceived { // the SYN's own window was not scaled
-		c.snd.wnd = int(seg.Window) << c.snd.shift
-		c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
-		c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
-	}
+	c.loss = recovery{retransmits: c.loss.retransmits}
 }
 
 // arrivesOtherwise is section 3.10.7.4: every state from SYN-RECEIVED on.
@@ -179,8 +181,8 @@ func (c *Conn) duplicateSYN(seg *Segment) bool {
 		return false
 	}
 	if seg.Flags.Has(ACK) {
-		seg.Flags &^= SYN
-		seg.Seq = seg.Seq.Add(1)
+		stripSYN(seg)
+		seg.Window >>= c.snd.shift // of a SYN: not scaled
 		return false
 	}
 	c.verdict = VerdictOldData
@@ -190,9 +192,10 @@ func (c *Conn) duplicateSYN(seg *Segment) bool {
 }
 
 // checkTimestamp is PAWS, which comes before the sequence number (RFC 7323,
-// section 5.3, R1). A RST is not subject to it.
+// section 5.3, R1). A RST is not subject to it, nor is a SYN: it is challenged,
+// whatever its timestamp (RFC 5961, section 4.2).
 func (c *Conn) checkTimestamp(now time.Time, seg *Segment) bool {
-	if !c.ts.on || seg.Flags.Has(RST) {
+	if !c.ts.on || seg.Flags&(RST|SYN) != 0 {
 		return true
 	}
 	if !seg.Options.HasTimestamps { // RFC 7323, section 3.2: dropped, never a reason to abort
@@ -214,16 +217,16 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 	right := c.rcv.nxt.Add(wnd)
 	var ok bool
 	switch {
-	case n == 0 && seg.Flags.Has(RST):
+	case seg.Flags.Has(RST): // RFC 5961, section 3.2, looks at SEG.SEQ alone
 		ok = seg.Seq == c.rcv.nxt || seg.Seq.In(c.rcv.nxt, right)
 	case n == 0: // an ACK from a peer that has filled the window stands at its right edge
 		ok = c.rcv.nxt.LessEq(seg.Seq) && seg.Seq.LessEq(right)
 	case wnd == 0:
-		// Nothing of it is taken, yet its ACK and its RST count (MUST-66).
+		// Nothing of it is taken, yet its ACK counts (MUST-66).
 		if ok = seg.Seq == c.rcv.nxt; ok {
 			c.verdict = VerdictWindowClosed
 			c.owe(ReasonUnacceptableACK)
-			c.cut(seg, 0, 0)
+			c.stripText(seg)
 		}
 	default:
 		ok = seg.Seq.In(c.rcv.nxt, right) || seg.Seq.Add(n-1).In(c.rcv.nxt, right)
@@ -248,8 +251,7 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 		c.owe(ReasonOldDataACK)
 		// The ACK in it is as good as any (RFC 9293, section 3.10.7.4, fifth step).
 		if seg.Flags.Has(ACK) && c.snd.una.Less(seg.Ack) && seg.Ack.LessEq(c.ackLimit()) {
-			c.cut(seg, 0, 0)
-			seg.Seq = c.rcv.nxt
+			c.stripText(seg)
 			return true
 		}
 		return false
@@ -258,10 +260,22 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 	return false
 }
 
-// cut keeps the payload's octets [from, to), and the FIN only if nothing
-// behind them is lost.
-func (c *Conn) cut(seg *Segment, from, to int) {
-	if to < len(seg.Payload) || from == to {
+// stripText leaves a bare ACK that stands at RCV.NXT.
+func (c *Conn) stripText(seg *Segment) {
+	seg.Seq, seg.Payload = c.rcv.nxt, nil
+	seg.Flags &^= FIN
+}
+
+// trim leaves what of the payload is new and inside the window, and the FIN only
+// if nothing is cut before it.
+func (c *Conn) trim(seg *Segment) {
+	n := len(seg.Payload)
+	from := min(max(c.rcv.nxt.Sub(seg.Seq), 0), n)
+	to := c.rcv.nxt.Add(c.rcvWnd()).Sub(seg.Seq)
+	if c.rcv.hasFIN {
+		to = min(to, c.rcv.fin.Sub(seg.Seq))
+	}
+	if to = min(max(to, from), n); to < n {
 		seg.Flags &^= FIN
 	}
 	seg.Payload = seg.Payload[from:to]
@@ -292,7 +306,7 @@ func (c *Conn) checkRST(now time.Time, seg *Segment) bool {
 		c.relisten(CauseRST)
 	case c.state == StateSynReceived:
 		c.end(CauseRST, ErrRefused)
-	case c.state == StateClosing, c.state == StateLastAck, c.state == StateTimeWait:
+	case c.state >= StateClosing && c.out.len() == 0: // all was said and heard
 		c.end(CauseRST, nil)
 	default:
 		c.end(CauseRST, ErrReset)
@@ -300,16 +314,18 @@ func (c *Conn) checkRST(now time.Time, seg *Segment) bool {
 	return false
 }
 
-// relisten returns a passive connection to LISTEN, as if no SYN had come.
+// relisten returns a passive connection to LISTEN, as if no SYN had come, unless
+// the application has gone meanwhile.
 func (c *Conn) relisten(cause Cause) {
+	if c.snd.closed {
+		c.end(cause, nil)
+		return
+	}
+	c.out.ack(c.sendEnd()) // gives its memory back
+	fresh := New(c.cfg)
+	fresh.localPort, fresh.state, fresh.verdict = c.localPort, c.state, c.verdict
+	*c = *fresh
 	c.setState(StateListen, cause)
-	c.snd.una, c.snd.nxt = c.snd.iss, c.snd.iss
-	c.timers = timers{}
-	c.owed = owed{rst: c.owed.rst, rstReason: c.owed.rstReason}
-	c.board, c.loss = scoreboard{}, recovery{}
-	c.in.dropHeld()
-	c.rcv.hasFIN = false
-	c.rcv.shift = windowShift(c.cfg.ReceiveBuffer)
 }
 
 // checkSYN is the fourth step (the third, security, is nobody's): a SYN on a
@@ -347,7 +363,7 @@ func (c *Conn) checkACK(now time.Time, seg *Segment) bool {
 			c.refuse(seg)
 			return false
 		}
-		c.establish(seg)
+		c.establish()
 		c.setState(StateEstablished, CauseAckOfSYN)
 		if c.snd.closed { // CLOSE was called meanwhile
 			c.setState(StateFinWait1, CauseClose)
@@ -383,23 +399,17 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 	n := seg.Ack.Sub(c.snd.una)
 	if n > 0 {
 		if c.snd.nxt.Less(seg.Ack) { // the octet of the window probe was taken
-			c.snd.nxt = seg.Ack
+			c.snd.nxt, c.snd.probed = seg.Ack, false
 		}
-		c.snd.probed = c.snd.probed && !c.snd.nxt.LessEq(seg.Ack)
 		c.snd.una = seg.Ack
 		c.board.ack(c.snd.una, &d)
 		c.out.ack(c.snd.una)
 		c.waiting, c.probes = now, 0
 		c.timers.stop(timerRetransmit) // RFC 6298, 5.3: started again for what is left
 		c.timers.stop(timerPersist)
-		if c.loss.probing && c.loss.probeEnd.LessEq(c.snd.una) {
-			c.loss.probing = false
-		}
-	} else if n == 0 && flight == 0 {
-		c.probes = 0 // the answer to a keep-alive
-		if c.timers.armed(timerKeepAlive) {
-			c.timers.stop(timerKeepAlive)
-		}
+	} else if c.idle() { // the answer to a keep-alive, or as good
+		c.probes = 0
+		c.timers.stop(timerKeepAlive)
 	}
 	if c.sack {
 		for _, b := range seg.Options.Blocks() {
@@ -409,6 +419,7 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 			}
 		}
 	}
+	c.tailProbeAnswered(seg, n, flight)
 	c.measure(now, seg, &d, n)
 	c.onDelivered(now, &d)
 	if n > 0 {
@@ -450,6 +461,7 @@ func (c *Conn) windowArrived(seg *Segment) {
 	case c.snd.wnd == 0:
 		c.waiting = c.heard // it lives: a window may stay closed for ever (MUST-37)
 	case wasClosed:
+		c.waiting = c.heard
 		c.probes, c.owed.probe = 0, false
 		c.timers.stop(timerPersist)
 		if c.flight() > 0 { // what a closed window swallowed goes out at once
@@ -470,24 +482,14 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 		c.verdict = VerdictIgnored
 		return
 	}
-	// Cut to what is new and inside the window.
-	from := max(c.rcv.nxt.Sub(seg.Seq), 0)
-	to := min(len(seg.Payload), c.rcv.nxt.Add(c.rcvWnd()).Sub(seg.Seq))
-	if c.rcv.hasFIN {
-		to = min(to, c.rcv.fin.Sub(seg.Seq))
-	}
-	if from >= to {
+	full := len(seg.Payload)
+	c.trim(seg)
+	if len(seg.Payload) == 0 {
 		c.owe(ReasonOldDataACK)
-		if from > 0 {
-			c.cutOld(seg, from)
-		}
 		return
 	}
-	full := len(seg.Payload)
-	c.cut(seg, from, to)
 	if c.rcv.closed { // nobody will ever read it (RFC 9293, SHLD-3)
 		c.verdict = VerdictAfterClose
-		seg.Flags &^= FIN
 		c.abort(CauseAbort, ErrAborted, ReasonDataAfterClose)
 		return
 	}
@@ -510,21 +512,14 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 	}
 }
 
-// cutOld drops a payload that was received before and keeps a FIN behind it.
-func (c *Conn) cutOld(seg *Segment, from int) {
-	if from >= len(seg.Payload) {
-		seg.Seq = seg.Seq.Add(len(seg.Payload))
-		seg.Payload = nil
-	}
-}
-
-// finArrived is the eighth step. A FIN ahead of missing data is remembered.
+// finArrived is the eighth step. A FIN ahead of missing data is remembered; one
+// before data that have arrived is a lie.
 func (c *Conn) finArrived(now time.Time, seg *Segment) {
 	if c.state == StateClosed {
 		return
 	}
-	if seg.Flags.Has(FIN) && !c.rcv.hasFIN && c.rcv.nxt.LessEq(seg.Seq.Add(len(seg.Payload))) {
-		c.rcv.fin, c.rcv.hasFIN = seg.Seq.Add(len(seg.Payload)), true
+	if end := seg.Seq.Add(len(seg.Payload)); seg.Flags.Has(FIN) && !c.rcv.hasFIN && c.rcv.nxt.Add(c.in.reach()).LessEq(end) {
+		c.rcv.fin, c.rcv.hasFIN = end, true
 		if c.rcv.fin != c.rcv.nxt && len(seg.Payload) == 0 {
 			c.verdict = VerdictOutOfOrder
 			c.owed.dups++
@@ -537,14 +532,10 @@ func (c *Conn) finArrived(now time.Time, seg *Segment) {
 	c.rcv.adv = maxSeq(c.rcv.adv, c.rcv.nxt)
 	c.owe(ReasonFINACK)
 	switch c.state {
-	case StateSynReceived, StateEstablished:
+	case StateEstablished:
 		c.setState(StateCloseWait, CauseFIN)
-	case StateFinWait1:
-		if c.finAcked() {
-			c.timeWait(now, CauseFINAndAck)
-		} else {
-			c.setState(StateClosing, CauseFIN)
-		}
+	case StateFinWait1: // our FIN is not acknowledged: that would be FIN-WAIT-2
+		c.setState(StateClosing, CauseFIN)
 	case StateFinWait2:
 		c.timeWait(now, CauseFIN)
 	}

@@ -9,7 +9,7 @@ import (
 
 // Open is the active OPEN: Next has a SYN to send.
 func (c *Conn) Open(now time.Time, localPort, remotePort uint16) error {
-	if c.state != StateClosed || c.err != nil {
+	if c.state != StateClosed || c.used {
 		return ErrState
 	}
 	c.localPort, c.remotePort = localPort, remotePort
@@ -22,7 +22,7 @@ func (c *Conn) Open(now time.Time, localPort, remotePort uint16) error {
 // Listen is the passive OPEN. The connection takes the first SYN that arrives;
 // to serve many peers, make a Conn for each.
 func (c *Conn) Listen(localPort uint16) error {
-	if c.state != StateClosed || c.err != nil {
+	if c.state != StateClosed || c.used {
 		return ErrState
 	}
 	c.localPort = localPort
@@ -33,7 +33,7 @@ func (c *Conn) Listen(localPort uint16) error {
 // start readies the connection for its SYN.
 func (c *Conn) start(now time.Time) {
 	c.snd.mss = c.cfg.MSS
-	c.heard, c.waiting = now, now
+	c.heard = now
 	c.cc = congestion{mss: c.snd.mss}
 	c.ts.offset = c.cfg.TSOffset
 }
@@ -71,7 +71,7 @@ func (c *Conn) Read(_ time.Time, b []byte) (int, error) {
 	case c.err != nil:
 		return 0, c.err
 	case c.state == StateClosed:
-		return 0, io.EOF
+		return 0, ErrState
 	}
 	return 0, nil
 }
@@ -111,12 +111,12 @@ func (c *Conn) Close(now time.Time) error {
 	if c.rcv.closed {
 		return nil
 	}
+	c.rcv.closed = true
 	if c.in.ready() > 0 && c.state.Synchronized() && c.state != StateTimeWait {
 		c.sendRST(ReasonUnreadData)
 		c.end(CauseAbort, ErrAborted)
 		return nil
 	}
-	c.rcv.closed = true
 	err := c.CloseWrite(now)
 	if c.state == StateFinWait2 {
 		c.timers.set(timerFinWait2, now.Add(c.cfg.FinWait2))
@@ -132,6 +132,10 @@ func (c *Conn) abort(cause Cause, err error, why ReasonKind) {
 	switch c.state {
 	case StateSynReceived, StateEstablished, StateFinWait1, StateFinWait2, StateCloseWait:
 		c.sendRST(why)
+	case StateClosing, StateLastAck: // to RFC 9293, these states begin when the FIN goes out
+		if c.unsent() > 0 {
+			c.sendRST(why)
+		}
 	}
 	c.end(cause, err)
 }

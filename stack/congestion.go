@@ -7,17 +7,23 @@ type congestion struct {
 	cwnd     int // octets
 	ssthresh int // octets; 0: not set yet, arbitrarily high
 	acked    int // octets acknowledged since cwnd last grew in congestion avoidance
+	initial  int // the initial window
 }
 
 // open sets the initial window (RFC 6928, section 2): one segment where the
 // SYN or the SYN,ACK had to be sent again.
 func (cc *congestion) open(mss, segments int, synLost bool) {
 	cc.mss = mss
-	cc.cwnd = min(segments*mss, max(2*mss, 14600*segments/10))
+	cc.initial = min(segments*mss, max(2*mss, 14600*segments/10))
+	cc.cwnd = cc.initial
 	if synLost {
 		cc.cwnd = mss
 	}
 }
+
+// restart is for the first segment after an idle time: what cwnd was learned
+// from has passed (RFC 5681, section 4.1).
+func (cc *congestion) restart() { cc.cwnd = min(cc.cwnd, cc.initial) }
 
 func (cc *congestion) slowStart() bool { return cc.ssthresh == 0 || cc.cwnd < cc.ssthresh }
 

@@ -68,6 +68,7 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 		return Reason{}, false
 	}
 	if c.state.Synchronized() {
+		c.board.join(i, c.room())
 		edge := c.snd.una.Add(c.snd.wnd)
 		if !s.seq.Less(edge) { // the window has shrunk: SHLD-16
 			return Reason{}, false
@@ -75,7 +76,7 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 		if s.seq != c.snd.una && c.board.pipe(c.flight())+min(s.len(), c.snd.mss) > c.cc.cwnd {
 			return Reason{}, false
 		}
-		if most := minSeq(s.seq.Add(c.room()), edge); most.Less(s.end) && most.Less(c.sendEnd()) {
+		if most := minSeq(s.seq.Add(c.room()), edge); most.Less(s.end) && (most.Less(c.sendEnd()) || most == edge) {
 			c.board.split(i, most)
 			s = &c.board.runs[i]
 		}
@@ -136,9 +137,10 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 
 // sendNew sends the sequence numbers from SND.NXT to end for the first time.
 func (c *Conn) sendNew(now time.Time, seg *Segment, end Seq) Reason {
-	if c.flight() == 0 {
-		c.waiting = now
+	if c.flight() == 0 && now.Sub(c.sentAt) > c.rtt.rto() {
+		c.cc.restart()
 	}
+	c.sentAt = now
 	c.board.push(c.snd.nxt, end, now)
 	c.fill(now, seg, c.snd.nxt, end)
 	c.snd.nxt = end
@@ -159,7 +161,8 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 	switch {
 	case c.owed.tailProbe: // no new data to probe with: the last segment again
 		c.owed.tailProbe = false
-		if n := len(c.board.runs); n > 0 && !c.board.runs[n-1].lost {
+		if n := len(c.board.runs); n > 0 && !c.board.runs[n-1].lost && c.board.runs[n-1].end.LessEq(c.snd.una.Add(c.snd.wnd)) {
+			c.loss.probeAgain = true
 			s := &c.board.runs[n-1]
 			if most := s.end.Add(-c.room()); s.seq.Less(most) {
 				c.board.split(n-1, most)
@@ -174,6 +177,7 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 		c.owed.probe = false
 		switch {
 		case c.flight() > 0:
+			c.board.resent(&c.board.runs[0], now) // so its ACK is no sample: Karn
 			c.fill(now, seg, c.snd.una, c.snd.una.Add(1))
 		case c.unsent() > 0:
 			c.fill(now, seg, c.snd.nxt, c.snd.nxt.Add(1))
@@ -182,7 +186,7 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 			return Reason{}, false
 		}
 		return Reason{Kind: ReasonWindowProbe, N: c.probes}, true
-	case c.owed.keepAlive:
+	case c.owed.keepAlive && c.idle():
 		// An octet that the peer has already: it must answer (RFC 9293, 3.8.4).
 		c.owed.keepAlive = false
 		c.fill(now, seg, c.snd.nxt, c.snd.nxt)
@@ -196,7 +200,7 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 func (c *Conn) nextACK(now time.Time, seg *Segment) (Reason, bool) {
 	why := Reason{Kind: c.owed.ack}
 	switch {
-	case !c.state.Synchronized():
+	case c.state < StateSynReceived:
 		return Reason{}, false
 	case c.owed.dups > 0:
 		why.Kind = ReasonDuplicateACK
@@ -215,7 +219,7 @@ func (c *Conn) owe(why ReasonKind) { c.owed.ack = why }
 // for, and the acknowledgment of all that has arrived.
 func (c *Conn) fill(now time.Time, seg *Segment, from, end Seq) {
 	*seg = Segment{SrcPort: c.localPort, DstPort: c.remotePort, Seq: from}
-	if from == c.snd.iss && end != from {
+	if !c.state.Synchronized() && from != end {
 		seg.Flags = SYN
 		c.synOptions(now, &seg.Options)
 		seg.Window = c.synWindow()

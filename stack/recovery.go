@@ -13,6 +13,7 @@ type recovery struct {
 	dupAcks     int
 	probing     bool // a tail loss probe is unanswered
 	probeEnd    Seq  // SND.NXT when it went out
+	probeAgain  bool // it was sent before: its ACK may hide a loss
 	retransmits int  // segments sent again, in all
 	seenRecover bool // recover is set
 
@@ -46,13 +47,11 @@ func (c *Conn) onDelivered(now time.Time, d *delivered) {
 			r.at, r.end = d.latest.at, d.latest.end
 		}
 	}
-	if !d.once.IsZero() {
-		if r.started && d.highest.Less(r.fack) {
-			r.reordering = true
-		}
+	if r.started && !d.once.IsZero() && d.lowest.Less(r.fack) {
+		r.reordering = true
 	}
-	if !r.started || r.fack.Less(d.latest.end) {
-		r.fack = d.latest.end
+	if !r.started || r.fack.Less(d.highest) {
+		r.fack = d.highest
 	}
 	r.started = true
 }
@@ -66,7 +65,7 @@ func (c *Conn) detectLoss(now time.Time) {
 		return
 	}
 	window := min(c.rtt.least/4, c.rtt.srtt)
-	if !r.reordering && (c.loss.recovering || c.board.sackedBytes >= dupThresh*c.snd.mss) {
+	if !r.reordering && (c.loss.recovering || c.loss.timedOut || c.board.sackedBytes >= dupThresh*c.snd.mss) {
 		window = 0
 	}
 	var wait time.Duration
@@ -94,7 +93,8 @@ func (c *Conn) enterRecovery() {
 	if c.loss.recovering || c.loss.timedOut {
 		return
 	}
-	c.cc.halve(c.flight())
+	// What limited transmit sent beyond cwnd does not count (RFC 5681, 3.2, step 2).
+	c.cc.halve(min(c.flight(), c.cc.cwnd))
 	c.cc.cwnd = c.cc.ssthresh
 	if !c.sack {
 		c.cc.cwnd += dupThresh * c.cc.mss // the segments that have left the network
@@ -156,6 +156,9 @@ func (c *Conn) onAdvance(n, flight int) {
 		c.loss.timedOut = c.loss.timedOut && !full
 		c.cc.grow(n, flight)
 	}
+	if c.loss.recover.Less(c.snd.una) { // soon too far behind to compare with
+		c.loss.seenRecover = false
+	}
 }
 
 // onRetransmitTimeout: everything outstanding is taken for lost (RFC 6298,
@@ -184,24 +187,25 @@ func (c *Conn) armRetransmit(now time.Time, outstanding bool) {
 	if !outstanding {
 		c.timers.stop(timerRetransmit)
 		c.timers.stop(timerTailProbe)
+		c.timers.stop(timerReorder)
 		return
 	}
-	if c.timers.armed(timerRetransmit) {
-		return
+	if !c.timers.armed(timerRetransmit) {
+		c.timers.set(timerRetransmit, now.Add(c.rtt.rto()))
 	}
-	rto := c.rtt.rto()
-	c.timers.set(timerRetransmit, now.Add(rto))
+	c.timers.stop(timerTailProbe)
 	if !c.sack || c.loss.probing || c.loss.recovering || c.loss.timedOut || c.board.sackedBytes > 0 ||
 		!c.state.Synchronized() || c.rtt.srtt == 0 {
-		c.timers.stop(timerTailProbe)
 		return
 	}
 	pto := 2*c.rtt.srtt + granularity
 	if c.flight() <= c.snd.mss {
 		pto += maxAckDelay
 	}
-	if pto < rto {
-		c.timers.set(timerTailProbe, now.Add(pto))
+	// Since the last new segment, or the last ACK that brought something new.
+	at := maxTime(c.board.runs[len(c.board.runs)-1].at, c.waiting).Add(pto)
+	if at.Before(c.timers[timerRetransmit]) {
+		c.timers.set(timerTailProbe, at)
 	}
 }
 
@@ -212,7 +216,26 @@ func (c *Conn) onTailProbe(now time.Time) {
 		return
 	}
 	c.owed.tailProbe = true
-	c.loss.probing = true
-	c.loss.probeEnd = c.snd.nxt
+	c.loss.probing, c.loss.probeEnd, c.loss.probeAgain = true, c.snd.nxt, false
 	c.timers.set(timerRetransmit, now.Add(c.rtt.rto()))
+}
+
+// tailProbeAnswered looks whether the probe has repaired a loss that nothing else
+// would tell of (RFC 8985, section 7.4.2). When n more octets are acknowledged
+// and only one of the segment's two copies was, it has.
+func (c *Conn) tailProbeAnswered(seg *Segment, n, flight int) {
+	if !c.loss.probing || c.snd.una.Less(c.loss.probeEnd) {
+		return
+	}
+	blocks := seg.Options.Blocks()
+	duplicate := len(blocks) > 0 && blocks[0].Right.LessEq(c.snd.una) || // D-SACK (RFC 2883)
+		len(blocks) == 0 && n == 0 && len(seg.Payload) == 0
+	switch {
+	case !c.loss.probeAgain, duplicate:
+		c.loss.probing = false
+	case c.loss.probeEnd.Less(c.snd.una):
+		c.loss.probing = false
+		c.cc.halve(min(flight, c.cc.cwnd))
+		c.cc.cwnd = min(c.cc.cwnd, c.cc.ssthresh)
+	}
 }

@@ -12,7 +12,6 @@ type sent struct {
 	times    int       // how often it went out
 	sacked   bool      // the peer holds it (RFC 2018)
 	lost     bool      // taken for lost and not sent again yet
-	tail     bool      // last sent as a tail loss probe
 }
 
 func (s *sent) len() int { return s.end.Sub(s.seq) }
@@ -35,21 +34,23 @@ func (b *scoreboard) push(seq, end Seq, now time.Time) {
 
 // delivered is what an ACK says has arrived: for the round-trip time, for RACK.
 type delivered struct {
-	bytes   int
 	latest  sent // the run that went out last of those that have arrived
 	any     bool
+	highest Seq       // the highest end among them
 	once    time.Time // when the latest run that went out only once did so
-	highest Seq       // the highest end among them that went out only once
+	lowest  Seq       // the lowest end among those that went out only once
 }
 
 func (d *delivered) add(s *sent) {
-	d.bytes += s.len()
+	if !d.any || d.highest.Less(s.end) {
+		d.highest = s.end
+	}
 	if !d.any || d.latest.at.Before(s.at) || d.latest.at.Equal(s.at) && d.latest.end.Less(s.end) {
 		d.latest = *s
 	}
 	if s.times == 1 {
-		if d.once.IsZero() || d.highest.Less(s.end) {
-			d.highest = s.end
+		if d.once.IsZero() || s.end.Less(d.lowest) {
+			d.lowest = s.end
 		}
 		d.once = maxTime(d.once, s.at)
 	}
@@ -86,19 +87,13 @@ func (b *scoreboard) forget(s *sent, d *delivered) {
 	d.add(s)
 }
 
-// sack marks the runs of [left, right) as held by the peer.
+// sack marks the runs that lie wholly in [left, right) as held by the peer. One
+// that it claims to hold in part counts as missing: to take runs apart as the
+// peer pleases would let it make of them what it likes.
 func (b *scoreboard) sack(left, right Seq, d *delivered) {
-	i := b.find(left)
-	if i < len(b.runs) && b.runs[i].seq.Less(left) {
-		b.split(i, left)
-		i++
-	}
-	for ; i < len(b.runs) && b.runs[i].seq.Less(right); i++ {
-		if right.Less(b.runs[i].end) {
-			b.split(i, right)
-		}
+	for i := b.find(left); i < len(b.runs) && b.runs[i].end.LessEq(right); i++ {
 		s := &b.runs[i]
-		if s.sacked {
+		if s.sacked || s.seq.Less(left) {
 			continue
 		}
 		if s.lost {
@@ -128,6 +123,18 @@ func (b *scoreboard) split(i int, at Seq) {
 	tail.seq = at
 	b.runs[i].end = at
 	b.runs = slices.Insert(b.runs, i+1, tail)
+}
+
+// join makes one run of run i and the lost ones behind it, as far as they fit
+// into size octets.
+func (b *scoreboard) join(i, size int) {
+	s, j := &b.runs[i], i+1
+	for j < len(b.runs) && b.runs[j].lost && b.runs[j].end.Sub(s.seq) <= size {
+		s.times = max(s.times, b.runs[j].times)
+		j++
+	}
+	s.end = b.runs[j-1].end
+	b.runs = slices.Delete(b.runs, i+1, j)
 }
 
 func (b *scoreboard) markLost(s *sent) {
@@ -171,5 +178,4 @@ func (b *scoreboard) resent(s *sent, now time.Time) {
 	}
 	s.at = now
 	s.times++
-	s.tail = false
 }

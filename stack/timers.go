@@ -119,21 +119,34 @@ func (c *Conn) armTimers(now time.Time) {
 	}
 
 	// R2 runs while the peer owes us an answer (RFC 9293, section 3.8.3).
-	if (outstanding || c.timers.armed(timerPersist) || c.owed.probe) && c.cfg.UserTimeout > 0 {
-		c.timers.set(timerUser, c.waiting.Add(c.cfg.UserTimeout))
-	} else {
-		c.timers.stop(timerUser)
+	switch {
+	case !outstanding && !c.timers.armed(timerPersist) && !c.owed.probe:
+		c.waiting = time.Time{}
+	case c.waiting.IsZero():
 		c.waiting = now
 	}
+	if c.waiting.IsZero() || c.cfg.UserTimeout < 0 {
+		c.timers.stop(timerUser)
+	} else {
+		c.timers.set(timerUser, c.waiting.Add(c.cfg.UserTimeout))
+	}
 
-	// A connection is idle only while nothing is outstanding (MUST-26).
-	idle := (c.state == StateEstablished || c.state == StateCloseWait) && !outstanding && !waiting
 	switch {
-	case c.cfg.KeepAlive <= 0 || !idle:
+	case c.cfg.KeepAlive <= 0 || !c.idle():
 		c.timers.stop(timerKeepAlive)
 	case !c.timers.armed(timerKeepAlive):
 		c.timers.set(timerKeepAlive, maxTime(now, c.heard.Add(c.cfg.KeepAlive)))
 	}
+}
+
+// idle reports whether all is said, and it is the peer's turn or nobody's: when
+// keep-alives may go out (MUST-26).
+func (c *Conn) idle() bool {
+	switch c.state {
+	case StateEstablished, StateFinWait2, StateCloseWait:
+		return c.flight() == 0 && c.unsent() == 0
+	}
+	return false
 }
 
 func maxTime(a, b time.Time) time.Time {

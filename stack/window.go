@@ -16,11 +16,12 @@ func windowShift(n int) uint8 {
 func (c *Conn) rcvWnd() int { return max(c.rcv.adv.Sub(c.rcv.nxt), 0) }
 
 // gain is how far the right edge could move, if that is worth telling: by a
-// full segment or half of the buffer (MUST-39, RFC 9293, section 3.8.6.2.2).
+// full segment or half of the buffer (MUST-39, RFC 9293, section 3.8.6.2.2),
+// and enough to show in the scaled window.
 func (c *Conn) gain() int {
 	edge := c.rcv.nxt.Add(min(c.in.room(), 65535<<c.rcv.shift))
 	gain := edge.Sub(c.rcv.adv)
-	if gain < min(c.cfg.ReceiveBuffer/2, c.cfg.MSS) {
+	if gain < min(c.cfg.ReceiveBuffer/2, max(c.cfg.MSS, 1<<c.rcv.shift)) {
 		return 0
 	}
 	return gain
@@ -28,11 +29,12 @@ func (c *Conn) gain() int {
 
 // window moves the right edge where that is worth it and returns the header's
 // window field. The edge never moves left (SHLD-14), so a window that does not
-// divide by the scale is rounded up.
+// divide by the scale is rounded up; but where the buffer is too full for that,
+// down, and what was offered before stays acceptable (RFC 7323, section 2.4).
 func (c *Conn) window() uint16 {
 	c.rcv.adv = c.rcv.adv.Add(c.gain())
 	unit := 1 << c.rcv.shift
-	w := min((c.rcvWnd()+unit-1)/unit, 65535)
+	w := min((c.rcvWnd()+unit-1)/unit, c.in.room()/unit, 65535)
 	c.rcv.adv = maxSeq(c.rcv.adv, c.rcv.nxt.Add(w*unit))
 	return uint16(w)
 }

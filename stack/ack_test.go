@@ -1,0 +1,167 @@
+package stack_test
+
+import (
+	"testing"
+	"time"
+
+	"rawnc/stack"
+)
+
+// RFC 9293, section 3.8.6.3, and RFC 5681, section 4.2: when to acknowledge.
+
+func TestDelayedACK(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.data(1, 10, 1)
+	d.expectAfter(delayedACK, "ACK", ack(11), why(stack.ReasonDelayedACK))
+	d.data(11, 10, 1)
+	d.wait(delayedACK / 2)
+	d.data(21, 10, 1) // does not put it off
+	d.expectAfter(delayedACK/2, "ACK", ack(31))
+	d.wait(time.Hour)
+	d.expectNothing()
+}
+
+// MUST-40: never more than half a second.
+func TestTheLongestDelay(t *testing.T) {
+	d := established(t, stack.Config{DelayedACK: time.Hour})
+	d.data(1, 10, 1)
+	d.expectAfter(500*ms, "ACK", ack(11))
+}
+
+func TestNoDelay(t *testing.T) {
+	d := established(t, stack.Config{DelayedACK: -1})
+	d.data(1, 10, 1)
+	d.expect("ACK", ack(11), why(stack.ReasonACK))
+}
+
+// SHLD-19.
+func TestEverySecondFullSegment(t *testing.T) {
+	d := established(t, stack.Config{})
+	for at := 1; at < 10000; at += 2000 {
+		d.data(at, 1000, 1)
+		d.expectNothing()
+		d.data(at+1000, 1000, 1)
+		d.expect("ACK", ack(at+2000), why(stack.ReasonACK))
+	}
+}
+
+// MUST-58, MUST-59: one ACK for all that has arrived before it goes out.
+func TestACKsAreAggregated(t *testing.T) {
+	d := established(t, stack.Config{})
+	for at := 1; at < 10000; at += 1000 {
+		d.arrive("ACK", seq(at), ack(1), length(1000))
+	}
+	d.flush()
+	d.expect("ACK", ack(10001))
+	d.expectNothing()
+}
+
+func TestDataCarriesTheACK(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.data(1, 10, 1)
+	d.write("hello")
+	d.expect("PSH,ACK", ack(11), text("hello"))
+	d.wait(delayedACK)
+	d.expectNothing()
+}
+
+// RFC 5681, section 4.2: at once, one for each; and at once when a hole is filled.
+func TestOutOfOrder(t *testing.T) {
+	d := established(t, stack.Config{})
+	for range 2 {
+		d.arrive("ACK", seq(11), ack(1), text("c"))
+	}
+	d.arrive("ACK", seq(12), ack(1), text("d"))
+	d.flush()
+	for range 3 {
+		d.expect("ACK", ack(1), why(stack.ReasonDuplicateACK))
+	}
+	d.same("held", d.c.Snapshot().Held, 2)
+	d.send("ACK", seq(1), ack(1), text("a"))
+	d.expect("ACK", ack(2))
+	d.send("ACK", seq(2), ack(1), text("bbbbbbbbb"))
+	d.expect("ACK", ack(13), why(stack.ReasonACK))
+	d.read(100, "abbbbbbbbbcd")
+}
+
+func TestOldData(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.send("ACK", seq(1), ack(1), text("hello"))
+	d.send("ACK", seq(1), ack(1), text("hello"))
+	d.expect("ACK", ack(6), why(stack.ReasonOldDataACK))
+	d.send("ACK", seq(3), ack(1), text("llo world"))
+	d.expectAfter(delayedACK, "ACK", ack(12))
+	d.read(100, "hello world")
+}
+
+// The ACK in an old segment that is sent again may be news.
+func TestTheACKInOldData(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.send("ACK", seq(1), ack(1), text("hello"))
+	d.write("hi")
+	d.expect("PSH,ACK", text("hi"))
+	d.send("ACK", seq(1), ack(3), text("hello"), win(700))
+	d.expect("ACK", seq(3), ack(6))
+	d.same("flight", d.c.Snapshot().Flight, 0)
+	d.same("SND.WND", d.c.Snapshot().SndWnd, 700)
+}
+
+func TestOutsideTheWindow(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.data(1+1<<20, 10, 1)
+	d.expect("ACK", ack(1), why(stack.ReasonUnacceptableACK))
+	d.send("ACK", seq(1<<30), ack(1))
+	d.expect("ACK", ack(1))
+	d.same("held", d.c.Snapshot().Held, 0)
+}
+
+// A keep-alive of the peer.
+func TestKeepAliveIsAnswered(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.send("ACK", seq(0), ack(1))
+	d.expect("ACK", seq(1), ack(1))
+	d.send("ACK", seq(0), ack(1), text("?")) // the garbage octet of MAY-6
+	d.expect("ACK", seq(1), ack(1))
+}
+
+// No ACK is answered with an ACK, or two ends would never stop.
+func TestNoACKOfAnACK(t *testing.T) {
+	d := established(t, stack.Config{})
+	for _, a := range []int{1, 0, -1000} {
+		d.acks(a)
+		d.expectNothing()
+	}
+}
+
+func TestTwoEndsThatDisagreeFallSilent(t *testing.T) {
+	d := established(t, stack.Config{})
+	answers := 0
+	for range 1000 {
+		d.send("ACK", seq(-5), ack(1))
+		answers += len(d.out)
+		d.out = nil
+	}
+	d.same("answers", answers, 10)
+}
+
+// A super-segment that the kernel has put together (GRO).
+func TestLargerThanTheMSS(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.data(1, 60000, 1)
+	d.expect("ACK", ack(60001))
+	d.expectNothing()
+	d.readN(60000)
+}
+
+// Single octets with holes between them: what is held is bounded.
+func TestManyHoles(t *testing.T) {
+	d := established(t, stack.Config{}, sackOK())
+	for at := 3; at < 2000; at += 2 {
+		d.arrive("ACK", seq(at), ack(1), text("x"))
+	}
+	d.flush()
+	d.out = nil
+	if held := d.c.Snapshot().Held; held > 256 {
+		t.Errorf("%d runs are held", held)
+	}
+}

@@ -1,0 +1,166 @@
+package stack_test
+
+import (
+	"testing"
+	"time"
+
+	"rawnc/stack"
+)
+
+// RFC 5681, section 3.1; RFC 6928.
+
+// segments expects n full segments of new data from seq on, and no more.
+func (d *dialogue) segments(from, n int) {
+	d.t.Helper()
+	for i := range n {
+		d.expect("ACK", seq(from+1000*i), length(1000))
+	}
+	d.expectNothing()
+}
+
+func cwnd(d *dialogue) int { return d.c.Snapshot().Cwnd }
+
+func TestInitialWindow(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(100000)
+	d.segments(1, 10)
+
+	d = established(t, stack.Config{InitialWindow: 2})
+	d.writeN(100000)
+	d.segments(1, 2)
+}
+
+func TestSlowStart(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(100000)
+	d.segments(1, 10)
+	d.acks(1001)
+	d.segments(10001, 2)
+	d.acks(3001)
+	d.segments(12001, 4)
+	d.same("cwnd", cwnd(d), 13000)
+}
+
+// An ACK of everything opens the window by at most itself.
+func TestSlowStartAtMostDoubles(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(100000)
+	d.segments(1, 10)
+	d.acks(10001)
+	d.segments(10001, 20)
+}
+
+func TestCongestionAvoidance(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(500000)
+	d.segments(1, 10)
+	d.expectAfter(firstRTO, "ACK", seq(1), length(1000))
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
+	d.acks(10001) // slow start
+	d.segments(10001, 2)
+	d.acks(12001)
+	d.segments(12001, 4)
+	d.acks(16001)
+	d.out = nil
+	for d.acks(sndNxt(d)); cwnd(d) < 8000; d.acks(sndNxt(d)) {
+		d.out = nil
+	}
+	d.out = nil
+	// One window acknowledged: one segment more.
+	first, was := d.c.Snapshot().SndUna.Sub(iss), cwnd(d)
+	for n := 1000; n <= was; n += 1000 {
+		if got := cwnd(d); got > was+1000 {
+			t.Fatalf("after %d octets cwnd is %d, it was %d", n, got, was)
+		}
+		d.acks(first + n)
+		d.out = nil
+	}
+	if got := cwnd(d); got != was+1000 {
+		t.Fatalf("after a window cwnd is %d, it was %d", got, was)
+	}
+}
+
+func TestAnUnusedWindowDoesNotGrow(t *testing.T) {
+	d := established(t, stack.Config{})
+	for i := range 20 {
+		d.writeN(1000)
+		d.expect("PSH,ACK", length(1000))
+		d.wait(10 * ms)
+		d.acks(1001 + 1000*i)
+	}
+	d.same("cwnd", cwnd(d), 10000)
+}
+
+func TestTimeoutShrinksTheWindow(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(100000)
+	d.segments(1, 10)
+	d.expectAfter(firstRTO, "ACK", seq(1), length(1000))
+	d.same("cwnd", cwnd(d), 1000)
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
+	d.expectAfter(2*firstRTO, "ACK", seq(1), length(1000))
+	d.same("ssthresh of the same loss", d.c.Snapshot().Ssthresh, 5000)
+}
+
+func TestSsthreshHasALeast(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(1000)
+	d.expect("PSH,ACK", length(1000))
+	d.expectAfter(firstRTO, "PSH,ACK", seq(1), length(1000))
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 2000)
+}
+
+// Section 4.1: after an idle time the window that was open says nothing.
+func TestIdleRestart(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(30000)
+	d.segments(1, 10)
+	d.acks(10001)
+	d.out = nil
+	d.acks(30001)
+	was := cwnd(d)
+	if was < 20000 {
+		t.Fatalf("cwnd is %d", was)
+	}
+	d.wait(rto(d) / 2)
+	d.writeN(1000)
+	d.expect("PSH,ACK", length(1000))
+	d.same("cwnd after a short rest", cwnd(d), was)
+	d.acks(31001)
+	d.wait(time.Minute)
+	d.writeN(30000)
+	d.segments(31001, 10)
+}
+
+// 4 GiB later the numbers are those of the SYN again; it is not sent again.
+func TestNoSYNAfterAWholeTurn(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.c.SkipTo(iss.Add(-5))
+	d.write("hello")
+	d.expect("PSH,ACK", seq(-5), text("hello"))
+	d.acks(0)
+	d.write("world")
+	d.expect("PSH,ACK", seq(0), text("world"))
+	d.acks(5)
+	d.expectNothing()
+}
+
+// So does what was remembered of a loss 2 GiB ago.
+func TestFastRetransmitLongAfterALoss(t *testing.T) {
+	d := window(t)
+	d.wait(time.Second)
+	d.out = nil
+	d.acks(10001)
+	d.out = nil
+	for d.acks(sndNxt(d)); len(d.out) > 0; d.acks(sndNxt(d)) {
+		d.out = nil
+	}
+	d.c.SkipTo(d.c.Snapshot().SndNxt.Add(1<<31 + 5000))
+	first := sndNxt(d)
+	d.writeN(10000)
+	d.out = nil
+	d.acks(first)
+	d.acks(first)
+	d.acks(first)
+	d.expect("ACK", seq(first), length(1000), why(stack.ReasonFastRetransmit))
+}

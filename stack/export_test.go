@@ -1,0 +1,98 @@
+package stack
+
+import "fmt"
+
+// Check reports the first thing in a Conn that can never be so.
+func (c *Conn) Check() error {
+	wrong := func(format string, args ...any) error {
+		return fmt.Errorf("%v: "+format, append([]any{c.state}, args...)...)
+	}
+	for id := range numTimers {
+		if c.timers.armed(id) && !timerLives(id, c.state) {
+			return wrong("timer %d is armed", id)
+		}
+	}
+	if c.state == StateClosed {
+		return nil
+	}
+	if c.snd.nxt.Less(c.snd.una) {
+		return wrong("SND.NXT %d lies before SND.UNA %d", c.snd.nxt, c.snd.una)
+	}
+
+	// The runs cover [SND.UNA, SND.NXT) without a gap.
+	at, sacked, lost := c.snd.una, 0, 0
+	for _, s := range c.board.runs {
+		if s.seq != at || !s.seq.Less(s.end) {
+			return wrong("a run [%d, %d) where one from %d should be", s.seq, s.end, at)
+		}
+		if s.sacked {
+			sacked += s.len()
+		}
+		if s.lost {
+			lost += s.len()
+		}
+		if s.sacked && s.lost {
+			return wrong("a run is both held by the peer and lost")
+		}
+		at = s.end
+	}
+	if at != c.snd.nxt {
+		return wrong("the runs end at %d, SND.NXT is %d", at, c.snd.nxt)
+	}
+	if sacked != c.board.sackedBytes || lost != c.board.lostBytes {
+		return wrong("sacked %d, lost %d; the runs say %d and %d", c.board.sackedBytes, c.board.lostBytes, sacked, lost)
+	}
+
+	// The buffers keep their bounds.
+	if n := c.out.len(); n > c.cfg.SendBuffer {
+		return wrong("%d octets to send, the buffer is %d", n, c.cfg.SendBuffer)
+	}
+	if n := c.in.ready(); n < 0 || n > c.cfg.ReceiveBuffer {
+		return wrong("%d octets to read, the buffer is %d", n, c.cfg.ReceiveBuffer)
+	}
+	if n := len(c.in.spans); n > maxHeld {
+		return wrong("%d runs held", n)
+	}
+	end := 0
+	for _, s := range c.in.spans {
+		if s.from <= end || s.to <= s.from || c.in.next+s.to > c.in.data.len() {
+			return wrong("held runs %v, after %d of %d", c.in.spans, c.in.next, c.in.data.len())
+		}
+		end = s.to
+	}
+	if c.state >= StateSynReceived && !c.rcv.hasFIN && c.rcvWnd() > c.in.room() {
+		return wrong("a window of %d offered, there is room for %d", c.rcvWnd(), c.in.room())
+	}
+
+	// Nothing waits for ever.
+	_, armed := c.Deadline()
+	if c.owed == (owed{}) && !armed && (c.flight() > 0 || c.unsent() > 0) {
+		return wrong("%d octets in flight, %d to send, and no timer", c.flight(), c.unsent())
+	}
+	if c.snd.mss <= 36-1 && c.state >= StateSynReceived || c.state >= StateSynReceived && c.room() <= 0 {
+		return wrong("segments of %d octets, with SACK %d", c.snd.mss, c.room())
+	}
+	return nil
+}
+
+func timerLives(id timer, s State) bool {
+	switch id {
+	case timerTimeWait:
+		return s == StateTimeWait
+	case timerFinWait2:
+		return s == StateFinWait2
+	case timerKeepAlive:
+		return s == StateEstablished || s == StateFinWait2 || s == StateCloseWait
+	case timerRetransmit, timerUser:
+		return s >= StateSynSent && s != StateTimeWait
+	}
+	return s.Synchronized() && s != StateTimeWait
+}
+
+// Runs is how many runs the scoreboard keeps.
+func (c *Conn) Runs() int { return len(c.board.runs) }
+
+// SkipTo is as if everything up to seq had been sent and acknowledged.
+func (c *Conn) SkipTo(seq Seq) {
+	c.snd.una, c.snd.nxt, c.snd.wl2, c.out.base = seq, seq, seq, seq
+}

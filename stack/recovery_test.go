@@ -1,0 +1,294 @@
+package stack_test
+
+import (
+	"testing"
+	"time"
+
+	"rawnc/stack"
+)
+
+// RFC 5681, section 3.2, RFC 3042 and RFC 6582: without SACK.
+
+// window is a Conn with a window of ten segments in flight and more to send.
+func window(t *testing.T, opts ...detail) *dialogue {
+	t.Helper()
+	d := established(t, stack.Config{}, opts...)
+	d.writeN(100000)
+	d.segments(1, 10)
+	d.wait(rtt)
+	return d
+}
+
+func TestFastRetransmit(t *testing.T) {
+	d := window(t)
+	d.acks(1)
+	d.segments(10001, 1) // limited transmit
+	d.acks(1)
+	d.segments(11001, 1)
+	d.same("cwnd", cwnd(d), 10000)
+	d.acks(1)
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.expectNothing()
+	// What limited transmit sent does not count (RFC 5681, section 3.2, step 2).
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
+	d.same("cwnd", cwnd(d), 8000)
+	for range 4 {
+		d.acks(1)
+		d.expectNothing()
+	}
+	d.acks(1) // cwnd is 13000 now
+	d.segments(12001, 1)
+	d.acks(12001) // all that was sent when the loss was noticed
+	s := d.c.Snapshot()
+	d.same("recovering", s.Recovering, false)
+	d.same("cwnd", s.Cwnd, 2000) // FlightSize and one more (RFC 6582, step 3, option 1)
+}
+
+// RFC 6582: each partial ACK shows the next hole.
+func TestNewReno(t *testing.T) {
+	d := window(t)
+	for range 3 {
+		d.acks(1)
+	}
+	d.expect("ACK", seq(10001), length(1000))
+	d.expect("ACK", seq(11001), length(1000))
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.wait(rtt)
+	d.acks(3001)
+	d.expect("ACK", seq(3001), length(1000), why(stack.ReasonRecovery))
+	d.expectNothing()
+	d.same("cwnd", cwnd(d), 8000-3000+1000)
+	d.acks(5001)
+	d.expect("ACK", seq(5001), length(1000), why(stack.ReasonRecovery))
+	d.acks(12001)
+	d.same("recovering", d.c.Snapshot().Recovering, false)
+}
+
+// A duplicate ACK has no data and the same window.
+func TestWhatIsNoDuplicateACK(t *testing.T) {
+	d := window(t)
+	d.data(1, 10, 1)
+	d.data(11, 10, 1)
+	d.send("ACK", seq(21), ack(1), win(59000))
+	d.send("ACK", seq(21), ack(1), win(58000))
+	d.send("ACK", seq(21), ack(0))
+	for _, o := range d.out {
+		if len(o.seg.Payload) > 0 {
+			t.Errorf("sent %s", d.show(o))
+		}
+	}
+}
+
+// RFC 6582, section 4: duplicate ACKs of what a timeout sent again mean nothing.
+func TestNoFastRetransmitBelowRecover(t *testing.T) {
+	d := window(t)
+	d.expectAfter(firstRTO-rtt, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout))
+	d.acks(1001)
+	d.expect("ACK", seq(1001), length(1000))
+	d.expect("ACK", seq(2001), length(1000))
+	for range 5 {
+		d.acks(1001)
+	}
+	for _, o := range d.out {
+		if o.seg.Seq == iss.Add(1001) {
+			t.Errorf("sent again: %s", d.show(o))
+		}
+	}
+}
+
+// RFC 2018, 6675 and 8985: with SACK.
+
+func TestFastRetransmitBySACK(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 4001))
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	s := d.c.Snapshot()
+	d.same("ssthresh", s.Ssthresh, 5000)
+	d.same("cwnd", s.Cwnd, 5000)
+	d.expectNothing() // pipe is 7000
+	d.acks(1, sack(1001, 7001))
+	d.segments(10001, 1)
+	d.acks(11001)
+	d.same("recovering", d.c.Snapshot().Recovering, false)
+}
+
+// Several holes: the lost first, then new data, as cwnd allows.
+func TestHolesAreFilledInOrder(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(9001, 10001, 5001, 8001))
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
+	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRecovery))
+	d.expect("ACK", seq(3001), length(1000), why(stack.ReasonRecovery))
+	d.expect("ACK", seq(4001), length(1000), why(stack.ReasonRecovery))
+	d.expectNothing()
+	d.wait(rtt)
+	d.acks(5001, sack(9001, 10001, 5001, 8001)) // 8001 is lost as well
+	d.expect("ACK", seq(8001), length(1000), why(stack.ReasonRecovery))
+	d.segments(10001, 4)
+	d.acks(10001)
+	d.same("recovering", d.c.Snapshot().Recovering, false)
+}
+
+// RACK gives what is only late a quarter of a round trip.
+func TestReorderingIsNotLoss(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 2001))
+	d.out = nil
+	d.wait(rtt/4 - 1)
+	d.expectNothing()
+	d.acks(2001)
+	d.same("retransmits", d.c.Snapshot().Retransmits, 0)
+	d.same("recovering", d.c.Snapshot().Recovering, false)
+}
+
+func TestTheReorderTimer(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 2001))
+	d.out = nil
+	d.wait(rtt / 4)
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+}
+
+// A retransmission that is lost too is found out by what was sent after it.
+func TestLostRetransmission(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 10001))
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.segments(10001, 4)
+	d.wait(rtt)
+	d.acks(1, sack(10001, 14001, 1001, 10001))
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonRecovery))
+}
+
+func TestOneLossOneReduction(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(3001, 6001))
+	d.out = nil
+	d.acks(1, sack(3001, 10001))
+	d.out = nil
+	d.acks(1001, sack(3001, 10001))
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
+}
+
+// What the peer holds is not sent again after a timeout.
+func TestTimeoutWithSACK(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(9001, 10001)) // too little to tell
+	d.segments(10001, 1)
+	d.acks(1, sack(9001, 11001))
+	d.out = nil
+	d.wait(time.Second)
+	d.out = nil
+	d.advance(d.now.Add(rto(d)))
+	d.out = nil
+	d.acks(9001) // nothing of what was held
+	d.expect("ACK", seq(11001), length(1000))
+}
+
+// RFC 2018, section 8: a peer may forget what it said it held.
+func TestReneging(t *testing.T) {
+	d := established(t, stack.Config{}, sackOK())
+	d.write("hello")
+	d.expect("PSH,ACK", text("hello"))
+	d.acks(1, sack(1, 6))
+	d.expectAfter(firstRTO, "PSH,ACK", seq(1), text("hello"), why(stack.ReasonRetransmitTimeout, 1))
+}
+
+func TestLyingSACK(t *testing.T) {
+	d := window(t, sackOK())
+	for _, b := range [][]int{{10001, 11001}, {2001, 1001}, {-1000, 500}, {9001, 20001}, {1001, 1001}, {-1 << 30, 1 << 30}} {
+		d.acks(1, sack(b...))
+		d.expectNothing()
+		d.same("recovering", d.c.Snapshot().Recovering, false)
+	}
+	// Single octets here and there do not take a segment apart.
+	for i := 1; i < 10000; i += 2 {
+		d.acks(1, sack(i, i+1))
+		d.expectNothing()
+	}
+	d.same("runs", d.c.Runs(), 10)
+}
+
+// RFC 8985, section 7: tail loss probes.
+
+func tail3(t *testing.T) *dialogue {
+	d := established(t, stack.Config{}, sackOK())
+	d.writeN(3000)
+	d.expect("ACK", seq(1), length(1000))
+	d.expect("ACK", seq(1001), length(1000))
+	d.expect("PSH,ACK", seq(2001), length(1000))
+	return d
+}
+
+const pto = 2*rtt + ms
+
+func TestTailLossProbe(t *testing.T) {
+	d := tail3(t)
+	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
+	d.wait(rtt)
+	d.acks(1, sack(2001, 3001)) // so the others are lost
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
+	d.acks(3001)
+	d.wait(time.Hour)
+	d.expectNothing()
+}
+
+func TestTailLossProbeOfNewData(t *testing.T) {
+	d := tail3(t)
+	d.write("more") // Nagle holds it
+	d.expectAfter(pto, "PSH,ACK", seq(3001), text("more"), why(stack.ReasonTailProbe))
+}
+
+func TestOneTailLossProbeThenTheTimeout(t *testing.T) {
+	d := tail3(t)
+	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
+	d.expectAfter(firstRTO, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout, 1))
+}
+
+// A probe may not leave the window that the peer has shrunk.
+func TestTailLossProbeInAShrunkenWindow(t *testing.T) {
+	d := tail3(t)
+	d.acks(1, win(500))
+	d.wait(pto)
+	for _, o := range d.out {
+		if edge := iss.Add(501); edge.Less(o.seg.Next()) {
+			t.Errorf("beyond the window: %s", d.show(o))
+		}
+	}
+}
+
+// Section 7.4.2: the probe itself may have repaired a loss, which counts as one.
+func TestTailLossProbeRepairsALoss(t *testing.T) {
+	d := tail3(t)
+	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
+	d.wait(rtt)
+	d.acks(3001) // of the probe, or of the original: not known yet
+	was := cwnd(d)
+	d.writeN(1000)
+	d.expect("PSH,ACK", length(1000))
+	d.wait(rtt)
+	d.acks(4001) // nothing in between: it was of the probe
+	if got := cwnd(d); got >= was {
+		t.Errorf("cwnd: expected less than %d, actual %d", was, got)
+	}
+}
+
+func TestTailLossProbeThatWasNotNeeded(t *testing.T) {
+	for name, second := range map[string][]detail{"duplicate ACK": nil, "D-SACK": {sack(2001, 3001)}} {
+		t.Run(name, func(t *testing.T) {
+			d := tail3(t)
+			d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
+			d.acks(3001) // of the original
+			d.wait(rtt)
+			d.acks(3001, second...) // of the probe
+			was := cwnd(d)
+			d.writeN(1000)
+			d.expect("PSH,ACK", length(1000))
+			d.wait(rtt)
+			d.acks(4001)
+			d.same("cwnd", cwnd(d), was)
+		})
+	}
+}

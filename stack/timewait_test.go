@@ -1,0 +1,83 @@
+package stack_test
+
+import (
+	"testing"
+	"time"
+
+	"rawnc/stack"
+)
+
+// RFC 9293, section 3.6.1: TIME-WAIT.
+
+func inTimeWait(t *testing.T, opts ...detail) *dialogue {
+	t.Helper()
+	d := established(t, stack.Config{MSL: 10 * time.Second}, opts...)
+	d.close()
+	d.expect("FIN,ACK", seq(1))
+	o := []detail{seq(1), ack(2)}
+	if len(opts) > 0 {
+		o = append(o, ts(2, d.tsval()))
+	}
+	d.send("FIN,ACK", o...)
+	d.expect("ACK", seq(2), ack(2))
+	d.state(stack.StateTimeWait)
+	return d
+}
+
+// The peer's FIN again: our ACK was lost. The wait begins anew.
+func TestTimeWaitAcknowledgesTheFINAgain(t *testing.T) {
+	d := inTimeWait(t)
+	d.wait(15 * time.Second)
+	d.send("FIN,ACK", seq(1), ack(2))
+	d.expect("ACK", seq(2), ack(2), why(stack.ReasonFINACK))
+	d.wait(20*time.Second - 1)
+	d.state(stack.StateTimeWait)
+	d.wait(1)
+	d.ended(nil)
+}
+
+func TestTimeWaitIsNotProlongedByOthers(t *testing.T) {
+	d := inTimeWait(t)
+	d.wait(15 * time.Second)
+	d.send("ACK", seq(2), ack(2))
+	d.send("ACK", seq(1), ack(2), text("x"))
+	d.out = nil
+	d.wait(5 * time.Second)
+	d.ended(nil)
+}
+
+// RFC 5961 for RFC 1337's assassination: only a RST that is exactly right.
+func TestTimeWaitReset(t *testing.T) {
+	d := inTimeWait(t)
+	d.send("RST", seq(1))
+	d.expectNothing()
+	d.send("RST", seq(3))
+	d.expect("ACK", seq(2), ack(2), why(stack.ReasonChallengeACK))
+	d.state(stack.StateTimeWait)
+	d.send("RST", seq(2))
+	d.ended(nil)
+}
+
+func TestTimeWaitSYN(t *testing.T) {
+	d := inTimeWait(t)
+	d.send("SYN", seq(100000))
+	d.expect("ACK", seq(2), ack(2))
+	d.state(stack.StateTimeWait)
+}
+
+func TestTimeWaitAbortAndClose(t *testing.T) {
+	d := inTimeWait(t)
+	d.ok(d.c.Close(d.now))
+	d.ok(d.c.CloseWrite(d.now))
+	d.state(stack.StateTimeWait)
+	d.abort() // nobody is left to be told
+	d.expectNothing()
+	d.state(stack.StateClosed)
+}
+
+func TestTimeWaitWithTimestamps(t *testing.T) {
+	d := inTimeWait(t, ts(1, 1))
+	d.send("FIN,ACK", seq(1), ack(2), ts(2, d.tsval()))
+	d.expect("ACK", seq(2), ack(2))
+	d.state(stack.StateTimeWait)
+}
