@@ -165,3 +165,16 @@ func TestManyHoles(t *testing.T) {
 		t.Errorf("%d runs are held", held)
 	}
 }
+
+// Nobody watching costs nothing.
+func TestNoAllocationPerSegment(t *testing.T) {
+	d := established(t, stack.Config{})
+	seg := &stack.Segment{SrcPort: peerPort, DstPort: ourPort, Flags: stack.ACK, Seq: irs.Add(1), Ack: iss.Add(1), Window: 60000}
+	var out stack.Segment
+	if n := testing.AllocsPerRun(100, func() {
+		d.c.Receive(d.now, seg)
+		d.c.Next(d.now, &out)
+	}); n > 0 {
+		t.Errorf("%v allocations for an ACK", n)
+	}
+}

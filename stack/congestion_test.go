@@ -164,3 +164,25 @@ func TestFastRetransmitLongAfterALoss(t *testing.T) {
 	d.acks(first)
 	d.expect("ACK", seq(first), length(1000), why(stack.ReasonFastRetransmit))
 }
+
+// The same where congestion avoidance rules.
+func TestAnUnusedWindowDoesNotGrowInCongestionAvoidance(t *testing.T) {
+	d := window(t)
+	d.wait(time.Second)
+	d.out = nil
+	d.acks(10001)
+	d.out = nil
+	for d.acks(sndNxt(d)); len(d.out) > 0; d.acks(sndNxt(d)) {
+		d.out = nil
+	}
+	was := cwnd(d)
+	if was <= d.c.Snapshot().Ssthresh {
+		t.Fatalf("cwnd is %d", was)
+	}
+	for range 50 {
+		d.writeN(1000)
+		d.out = nil
+		d.acks(sndNxt(d))
+	}
+	d.same("cwnd", cwnd(d), was)
+}

@@ -10,7 +10,7 @@
 // sockets, a simulated network on a virtual clock, and a recorded log.
 //
 // How a segment flows: Receive takes it through the steps of RFC 9293, section
-// 3.10.7, in the RFC's order (arrives.go); the steps change the variables of
+// 3.10.7, in the order of the RFC (arrives.go, check.go, ack.go, text.go); the steps change the variables of
 // the connection and note what is owed; Next (output.go) then says what to
 // send, and why. The concerns stand apart: round-trip time (rtt.go), the
 // congestion window (congestion.go), what is in flight and what is lost

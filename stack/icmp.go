@@ -1,6 +1,9 @@
 package stack
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // ICMPKind is what an ICMP or ICMPv6 error says, where both have it.
 type ICMPKind uint8
@@ -45,3 +48,53 @@ func (k ICMPKind) hard() bool {
 func (k ICMPKind) String() string { return icmpNames[k] }
 
 func (e *ICMPError) Error() string { return e.Kind.String() + ", says " + e.From.String() }
+
+// ICMP takes an error that quotes a segment of this connection. One whose
+// sequence number was not in flight is forged or late (RFC 5927, section 4.1):
+// it is not heeded, and ICMP reports false.
+//
+// A hard error ends an attempt to connect. A soft one never does (MUST-56), and
+// no error ends a connection that stands (RFC 5927, section 5.2): SoftError
+// tells of it.
+func (c *Conn) ICMP(_ time.Time, e *ICMPError) bool {
+	if c.state < StateSynSent || !e.Seq.In(c.snd.una, c.snd.nxt) {
+		return false
+	}
+	if e.Kind == ICMPPacketTooBig {
+		return c.packetTooBig(e.MTU)
+	}
+	err := *e
+	c.soft = &err
+	if c.state == StateSynSent && e.Kind.hard() {
+		c.end(CauseICMP, c.soft)
+	}
+	return true
+}
+
+// packetTooBig lowers the segment size to what the path carries (RFC 1191, RFC
+// 8201) and sends again what was too large.
+func (c *Conn) packetTooBig(mtu int) bool {
+	least := 576 - headerLenIPv4 // an older router does not say: RFC 1191, section 5
+	if c.cfg.IPv6 {
+		least = 1280
+	}
+	if mtu == 0 {
+		mtu = 576
+	}
+	mss := max(mtu, least) - c.cfg.ipHeaderLen() - headerLen
+	if c.ts.on {
+		mss -= timestampsLen
+	}
+	if mss >= c.snd.mss {
+		return false
+	}
+	c.snd.mss = mss
+	c.cc.setMSS(mss)
+	c.loss.again = ReasonRecovery
+	for i := range c.board.runs {
+		if s := &c.board.runs[i]; s.len() > mss {
+			c.board.markLost(s)
+		}
+	}
+	return true
+}

@@ -112,7 +112,7 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 		return Reason{}, false
 	}
 	probe := c.owed.tailProbe
-	if pipe := c.board.pipe(c.flight()); pipe > 0 && pipe+size > c.cc.cwnd+c.limitedTransmit() && !probe {
+	if c.board.pipe(c.flight())+size > c.cc.cwnd+c.limitedTransmit() && !probe {
 		return Reason{}, false
 	}
 	idle := c.cfg.NoDelay || c.flight() == 0 // Nagle: wait while something is outstanding

@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -291,4 +292,63 @@ func TestTailLossProbeThatWasNotNeeded(t *testing.T) {
 			d.same("cwnd", cwnd(d), was)
 		})
 	}
+}
+
+// Once segments were seen to overtake each other, what is late gets its time,
+// however much has arrived.
+func TestReorderingIsRemembered(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 2001))
+	d.acks(2001)
+	d.out = nil
+	d.acks(2001, sack(3001, 10001))
+	d.out = slices.DeleteFunc(d.out, func(o output) bool { return o.seg.Seq.Sub(iss) > 10000 })
+	d.expectNothing()
+	d.wait(rtt / 4)
+	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonFastRetransmit))
+}
+
+// RFC 6582, section 3.2, step 1: duplicate ACKs of the very end of a recovery
+// may come from what it sent twice.
+func TestNoFastRetransmitAtRecover(t *testing.T) {
+	d := window(t)
+	d.expectAfter(firstRTO-rtt, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout))
+	d.acks(10001)
+	d.segments(10001, 2)
+	for range 5 {
+		d.acks(10001)
+	}
+	for _, o := range d.out {
+		if o.seg.Seq == iss.Add(10001) {
+			t.Errorf("sent again: %s", d.show(o))
+		}
+	}
+}
+
+// Karn, where one ACK answers both what went out twice and what went out once.
+func TestNoSampleFromARecovery(t *testing.T) {
+	d := window(t)
+	for range 3 {
+		d.acks(1)
+	}
+	d.out = nil
+	d.wait(rtt)
+	was := d.c.Snapshot().SRTT
+	d.acks(3001)
+	d.same("SRTT", d.c.Snapshot().SRTT, was)
+}
+
+// An ACK that follows a retransmission too fast answers the original: it does
+// not make everything sent in between lost (RFC 8985, section 6.2, step 2).
+func TestASpuriousRetransmissionProvesNothing(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 2001))
+	d.out = nil
+	d.wait(rtt / 4)
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.out = nil
+	d.wait(ms)
+	d.acks(2001)
+	d.acks(3001)
+	d.same("retransmits", d.c.Snapshot().Retransmits, 1)
 }

@@ -191,7 +191,7 @@ func TestSmallSegmentsAreJoined(t *testing.T) {
 	d.closeWrite()
 	d.expect("FIN,ACK", seq(11))
 	d.acks(4)
-	d.expectAfter(firstRTO, "FIN,PSH,ACK", seq(4), text("3456789"), why(stack.ReasonRetransmitTimeout, 1))
+	d.expectAfter(rto(d), "FIN,PSH,ACK", seq(4), text("3456789"), why(stack.ReasonRetransmitTimeout, 1))
 	d.acks(6, win(2))
 	d.out = nil
 	d.wait(time.Minute)

@@ -291,3 +291,15 @@ func TestOneOctetBuffer(t *testing.T) {
 		d.expect("ACK", ack(at+1), win(1))
 	}
 }
+
+// An update that the peer has no need of yet is not worth a segment.
+func TestNoNeedlessWindowUpdate(t *testing.T) {
+	d := established(t, stack.Config{ReceiveBuffer: 60000})
+	for at := 1; at < 20000; at += 2000 {
+		d.data(at, 1000, 1)
+		d.data(at+1000, 1000, 1)
+		d.expect("ACK", ack(at+2000))
+		d.readN(2000)
+		d.expectNothing()
+	}
+}

@@ -1,30 +1,38 @@
-// Package netsim joins two stacks by a network with faults, on a clock that
-// jumps from one event to the next: an hour of TCP takes milliseconds, and the
-// same seed gives the same run.
+// Package netsim joins the stacks of two hosts by a network with faults, on a
+// clock that jumps from one event to the next: an hour of TCP takes
+// milliseconds, and the same seed gives the same run.
+//
+// The two hosts, A and B, stand at the ends of two paths, one each way, with a
+// router in the middle. What a path does wrong it does behind the middle, and
+// captures can be taken at either end and in the middle (Network.Tap).
 package netsim
 
 import (
 	"container/heap"
 	"math/rand/v2"
-	"slices"
+	"net/netip"
 	"time"
 
 	"rawnc/stack"
 )
 
-// Path is one direction of the network.
-type Path struct {
-	Delay time.Duration
-	// Loss, Duplicate and Reorder are the share of segments, from 0 to 1, that
-	// vanish, arrive twice, or arrive late by up to three times Delay.
-	Loss, Duplicate, Reorder float64
-	// Drop, if not nil, is asked for each segment, numbered from 1 in its
-	// direction, whether it vanishes.
-	Drop func(n int, seg *stack.Segment) bool
-	// Rate is in octets of payload and header a second, 0 for no limit; Queue
-	// is how many segments wait for it before more are lost.
-	Rate  int
-	Queue int
+// Network is two hosts, what lies between them, and the clock.
+type Network struct {
+	Now   time.Time
+	Hosts [2]*Host
+	A, B  *End // the first end at each host
+	// Log is every segment that an end sent, in order.
+	Log []Packet
+	// Tap, if not nil, is told of everything that crosses a capture point, in
+	// the order in which it does so there.
+	Tap func(Crossing)
+	// Router is the address in the middle, that ICMP errors come from.
+	Router netip.Addr
+
+	rng     *rand.Rand
+	events  events
+	transit int // events that are arrivals
+	forged  int // frames that came from the middle
 }
 
 // Packet is a segment that an end sent.
@@ -36,50 +44,22 @@ type Packet struct {
 	Lost   bool
 }
 
-// End is one end of the connection.
-type End struct {
-	*stack.Conn
-	// App, if not nil, is called after whatever may have changed Conn.
-	App func(now time.Time)
-	// Events are what the stack reported, if its Config had no Watch.
-	Events []stack.Event
-
-	out     Path
-	count   int
-	free    time.Time // when the path has sent what is queued
-	rate    []time.Time
-	peer    *End
-	network *Network
-}
-
-// Network is the two ends, what lies between them, and the clock.
-type Network struct {
-	Now  time.Time
-	A, B *End
-	// Log is every segment that was sent, in order.
-	Log []Packet
-
-	rng    *rand.Rand
-	events events
-}
-
 // Start is when the clock of every network starts.
 var Start = time.Date(2020, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// New returns a network whose ends are not connected yet: the ports are 1000
-// for A and 2000 for B.
+// New returns a network whose ends are not connected yet: the ports are PortA
+// for A and PortB for B.
 func New(seed uint64, a, b stack.Config, ab, ba Path) *Network {
+	n := NewHosts(seed, ab, ba)
+	n.A, n.B = n.Hosts[0].Add(a), n.Hosts[1].Add(b)
+	return n
+}
+
+// NewHosts returns a network whose hosts have no ends yet.
+func NewHosts(seed uint64, ab, ba Path) *Network {
 	n := &Network{Now: Start, rng: rand.New(rand.NewPCG(seed, 0))}
-	end := func(cfg stack.Config, out Path) *End {
-		e := &End{out: out, network: n}
-		if cfg.Watch == nil {
-			cfg.Watch = func(ev stack.Event) { e.Events = append(e.Events, ev) }
-		}
-		e.Conn = stack.New(cfg)
-		return e
-	}
-	n.A, n.B = end(a, ab), end(b, ba)
-	n.A.peer, n.B.peer = n.B, n.A
+	n.Hosts = [2]*Host{{Out: ab, network: n, point: AtA}, {Out: ba, network: n, point: AtB}}
+	n.Hosts[0].peer, n.Hosts[1].peer = n.Hosts[1], n.Hosts[0]
 	return n
 }
 
@@ -96,63 +76,12 @@ func (n *Network) Connect() {
 	n.Flush()
 }
 
-// Flush lets both applications act and both ends send what they owe.
+// Flush lets the applications act and the ends send what they owe.
 func (n *Network) Flush() {
-	for _, e := range []*End{n.A, n.B} {
-		e.flush()
-	}
-}
-
-func (e *End) flush() {
-	now := e.network.Now
-	for again := true; again; {
-		if e.App != nil {
-			e.App(now)
+	for _, h := range n.Hosts {
+		for _, e := range h.Ends {
+			e.flush()
 		}
-		again = false
-		var seg stack.Segment
-		for {
-			why, ok := e.Next(now, &seg)
-			if !ok {
-				break
-			}
-			again = e.App != nil
-			e.send(seg, why)
-		}
-	}
-}
-
-// send puts a segment on the path.
-func (e *End) send(seg stack.Segment, why stack.Reason) {
-	n := e.network
-	seg.Payload = slices.Clone(seg.Payload)
-	e.count++
-	p := Packet{Time: n.Now, From: e, Seg: seg, Reason: why}
-	p.Lost = e.out.Drop != nil && e.out.Drop(e.count, &seg) || n.chance(e.out.Loss)
-	at := n.Now
-	if e.out.Rate > 0 {
-		e.rate = slices.DeleteFunc(e.rate, func(t time.Time) bool { return !t.After(n.Now) })
-		p.Lost = p.Lost || len(e.rate) >= e.out.Queue
-		if !p.Lost {
-			if e.free.Before(at) {
-				e.free = at
-			}
-			e.free = e.free.Add(time.Duration(len(seg.Payload)+40) * time.Second / time.Duration(e.out.Rate))
-			e.rate = append(e.rate, e.free)
-			at = e.free
-		}
-	}
-	n.Log = append(n.Log, p)
-	if p.Lost {
-		return
-	}
-	at = at.Add(e.out.Delay)
-	if n.chance(e.out.Reorder) {
-		at = at.Add(time.Duration(n.rng.Float64() * 3 * float64(e.out.Delay)))
-	}
-	n.Deliver(at, e.peer, seg)
-	if n.chance(e.out.Duplicate) {
-		n.Deliver(at.Add(e.out.Delay/2), e.peer, seg)
 	}
 }
 
@@ -172,9 +101,12 @@ func (n *Network) At(at time.Time, f func()) {
 	n.events.serial++
 }
 
+// InTransit reports whether anything is on its way.
+func (n *Network) InTransit() bool { return n.transit > 0 }
+
 // Step jumps to the next event and reports whether there was one.
 func (n *Network) Step() bool {
-	at, ok := n.next()
+	at, ok := n.Next()
 	if !ok {
 		return false
 	}
@@ -182,17 +114,19 @@ func (n *Network) Step() bool {
 	if len(n.events.heap) > 0 && !n.events.heap[0].at.After(at) {
 		heap.Pop(&n.events).(event).f()
 	}
-	for _, e := range []*End{n.A, n.B} {
-		if d, ok := e.Deadline(); ok && !d.After(at) {
-			e.Advance(at)
+	for _, h := range n.Hosts {
+		for _, e := range h.Ends {
+			if d, ok := e.Deadline(); ok && !d.After(at) {
+				e.Advance(at)
+			}
 		}
 	}
 	n.Flush()
 	return true
 }
 
-// next is the time of the next event, be it an arrival or a timer.
-func (n *Network) next() (at time.Time, ok bool) {
+// Next is the time of the next event, be it an arrival or a timer.
+func (n *Network) Next() (at time.Time, ok bool) {
 	earlier := func(t time.Time) {
 		if !ok || t.Before(at) {
 			at, ok = t, true
@@ -201,9 +135,11 @@ func (n *Network) next() (at time.Time, ok bool) {
 	if len(n.events.heap) > 0 {
 		earlier(n.events.heap[0].at)
 	}
-	for _, e := range []*End{n.A, n.B} {
-		if d, armed := e.Deadline(); armed {
-			earlier(d)
+	for _, h := range n.Hosts {
+		for _, e := range h.Ends {
+			if d, armed := e.Deadline(); armed {
+				earlier(d)
+			}
 		}
 	}
 	if at.Before(n.Now) {
@@ -218,7 +154,7 @@ func (n *Network) RunUntil(limit time.Duration, done func() bool) bool {
 	end := n.Now.Add(limit)
 	n.Flush()
 	for !done() {
-		at, ok := n.next()
+		at, ok := n.Next()
 		if !ok || at.After(end) {
 			n.Now = end
 			return done()

@@ -1,0 +1,133 @@
+package stack
+
+import "time"
+
+// The fifth step of RFC 9293, section 3.10.7.4: the ACK, and what comes with it.
+
+// checkACK is the fifth step.
+func (c *Conn) checkACK(now time.Time, seg *Segment) bool {
+	if !seg.Flags.Has(ACK) {
+		c.verdict = VerdictNoACK
+		return false
+	}
+	if c.state == StateSynReceived {
+		if !c.snd.una.Less(seg.Ack) || !seg.Ack.LessEq(c.snd.nxt) {
+			c.refuse(seg)
+			return false
+		}
+		c.establish()
+		c.setState(StateEstablished, CauseAckOfSYN)
+		if c.snd.closed { // CLOSE was called meanwhile
+			c.setState(StateFinWait1, CauseClose)
+		}
+	} else if c.ackLimit().Less(seg.Ack) || seg.Ack.Less(c.snd.una.Add(-max(c.snd.maxWnd, 1))) {
+		// RFC 5961, section 5.2: data with an ACK out of all proportion is forged.
+		c.verdict = VerdictBadAck
+		c.provoked(now, ReasonChallengeACK)
+		return false
+	}
+	c.acknowledged(now, seg)
+	c.windowArrived(seg)
+
+	switch {
+	case !c.finAcked():
+	case c.state == StateFinWait1:
+		c.setState(StateFinWait2, CauseAckOfFIN)
+		if c.rcv.closed {
+			c.timers.set(timerFinWait2, now.Add(c.cfg.FinWait2))
+		}
+	case c.state == StateClosing:
+		c.timeWait(now, CauseAckOfFIN)
+	case c.state == StateLastAck:
+		c.end(CauseAckOfFIN, nil)
+	}
+	return true
+}
+
+// ackLimit is the highest acceptable SEG.ACK: SND.NXT, or the octet of a window
+// probe.
+func (c *Conn) ackLimit() Seq {
+	if c.snd.probed {
+		return c.snd.nxt.Add(1)
+	}
+	return c.snd.nxt
+}
+
+// acknowledged takes SEG.ACK and the SACK blocks.
+func (c *Conn) acknowledged(now time.Time, seg *Segment) {
+	flight := c.flight()
+	var d delivered
+	n := seg.Ack.Sub(c.snd.una)
+	if n > 0 {
+		if c.snd.nxt.Less(seg.Ack) { // the octet of the window probe was taken
+			c.snd.nxt, c.snd.probed = seg.Ack, false
+		}
+		c.snd.una = seg.Ack
+		c.board.ack(c.snd.una, &d)
+		c.out.ack(c.snd.una)
+		c.waiting, c.probes = now, 0
+		c.timers.stop(timerRetransmit) // RFC 6298, 5.3: started again for what is left
+		c.timers.stop(timerPersist)
+	} else if c.idle() { // the answer to a keep-alive, or as good
+		c.probes = 0
+		c.timers.stop(timerKeepAlive)
+	}
+	if c.sack {
+		for _, b := range seg.Options.Blocks() {
+			// A block below SND.UNA is a D-SACK (RFC 2883); one beyond SND.NXT is a lie.
+			if b.Left.Less(b.Right) && c.snd.una.LessEq(b.Left) && b.Right.LessEq(c.snd.nxt) {
+				c.board.sack(b.Left, b.Right, &d)
+			}
+		}
+	}
+	c.tailProbeAnswered(seg, n, flight)
+	c.measure(now, seg, &d, n)
+	c.onDelivered(now, &d)
+	if n > 0 {
+		c.onAdvance(n, flight)
+	} else if n == 0 && flight > 0 && len(seg.Payload) == 0 && !seg.Flags.Has(FIN) &&
+		int(seg.Window)<<c.snd.shift == c.snd.wnd {
+		c.onDuplicateACK()
+	}
+	if d.any && (c.board.sackedBytes > 0 || d.latest.times > 1 || c.loss.recovering) {
+		c.detectLoss(now)
+	}
+}
+
+// measure takes a round-trip sample: from what went out only once (Karn's
+// rule), or from the echoed timestamp (RFC 7323, section 4.1).
+func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) {
+	switch {
+	case !d.once.IsZero() && d.latest.times == 1:
+		c.rtt.sample(now.Sub(d.once))
+	case n > 0 && c.ts.on && seg.Options.HasTimestamps && seg.Options.TSEcr != 0:
+		if ms := int32(c.ts.val(now) - seg.Options.TSEcr); ms >= 0 {
+			c.rtt.sample(time.Duration(ms) * time.Millisecond)
+		}
+	}
+}
+
+// windowArrived takes SEG.WND, unless an older segment brings it (RFC 9293,
+// section 3.10.7.4).
+func (c *Conn) windowArrived(seg *Segment) {
+	if seg.Ack.Less(c.snd.una) ||
+		!(c.snd.wl1.Less(seg.Seq) || c.snd.wl1 == seg.Seq && c.snd.wl2.LessEq(seg.Ack)) {
+		return
+	}
+	wasClosed := c.snd.wnd == 0
+	c.snd.wnd = int(seg.Window) << c.snd.shift
+	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
+	c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
+	switch {
+	case c.snd.wnd == 0:
+		c.waiting = c.heard // it lives: a window may stay closed for ever (MUST-37)
+	case wasClosed:
+		c.waiting = c.heard
+		c.probes, c.owed.probe = 0, false
+		c.timers.stop(timerPersist)
+		if c.flight() > 0 { // what a closed window swallowed goes out at once
+			c.loss.again = ReasonRecovery
+			c.board.markAllLost()
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package stack
+
+import "time"
+
+// The seventh and the eighth step of RFC 9293, section 3.10.7.4: the text and
+// the FIN. (The sixth is urgent data.)
+
+// textArrived is the seventh step (the sixth is URG).
+func (c *Conn) textArrived(now time.Time, seg *Segment) {
+	if len(seg.Payload) == 0 {
+		return
+	}
+	switch c.state {
+	case StateEstablished, StateFinWait1, StateFinWait2:
+	default: // the peer has sent its FIN: there can be nothing behind it
+		c.verdict = VerdictIgnored
+		return
+	}
+	full := len(seg.Payload)
+	c.trim(seg)
+	if len(seg.Payload) == 0 {
+		c.owe(ReasonOldDataACK)
+		return
+	}
+	if c.rcv.closed { // nobody will ever read it (RFC 9293, SHLD-3)
+		c.verdict = VerdictAfterClose
+		c.abort(CauseAbort, ErrAborted, ReasonDataAfterClose)
+		return
+	}
+	hole := len(c.in.spans) > 0
+	n, ok := c.in.put(seg.Seq.Sub(c.rcv.nxt), seg.Payload)
+	switch {
+	case !ok || n == 0:
+		c.verdict = VerdictOutOfOrder
+		c.owed.dups++
+		return
+	case hole: // part of a hole is filled: say so at once (RFC 5681, section 4.2)
+		c.owe(ReasonACK)
+	}
+	c.rcv.nxt = c.rcv.nxt.Add(n)
+	c.rcv.mss = min(max(c.rcv.mss, full), c.cfg.MSS)
+	if c.owed.pending += n; c.owed.pending > c.rcv.mss || c.cfg.DelayedACK < 0 {
+		c.owe(ReasonACK)
+	} else if !c.timers.armed(timerDelayedACK) {
+		c.timers.set(timerDelayedACK, now.Add(c.cfg.DelayedACK))
+	}
+}
+
+// trim leaves what of the payload is new and inside the window, and the FIN only
+// if nothing is cut before it.
+func (c *Conn) trim(seg *Segment) {
+	n := len(seg.Payload)
+	from := min(max(c.rcv.nxt.Sub(seg.Seq), 0), n)
+	to := c.rcv.nxt.Add(c.rcvWnd()).Sub(seg.Seq)
+	if c.rcv.hasFIN {
+		to = min(to, c.rcv.fin.Sub(seg.Seq))
+	}
+	if to = min(max(to, from), n); to < n {
+		seg.Flags &^= FIN
+	}
+	seg.Payload = seg.Payload[from:to]
+	seg.Seq = seg.Seq.Add(from)
+}
+
+// stripText leaves a bare ACK that stands at RCV.NXT.
+func (c *Conn) stripText(seg *Segment) {
+	seg.Seq, seg.Payload = c.rcv.nxt, nil
+	seg.Flags &^= FIN
+}
+
+// finArrived is the eighth step. A FIN ahead of missing data is remembered; one
+// before data that have arrived is a lie.
+func (c *Conn) finArrived(now time.Time, seg *Segment) {
+	if c.state == StateClosed {
+		return
+	}
+	if end := seg.Seq.Add(len(seg.Payload)); seg.Flags.Has(FIN) && !c.rcv.hasFIN && c.rcv.nxt.Add(c.in.reach()).LessEq(end) {
+		c.rcv.fin, c.rcv.hasFIN = end, true
+		if c.rcv.fin != c.rcv.nxt && len(seg.Payload) == 0 {
+			c.verdict = VerdictOutOfOrder
+			c.owed.dups++
+		}
+	}
+	if !c.rcv.hasFIN || c.rcv.nxt != c.rcv.fin {
+		return
+	}
+	c.rcv.nxt = c.rcv.nxt.Add(1)
+	c.rcv.adv = maxSeq(c.rcv.adv, c.rcv.nxt)
+	c.owe(ReasonFINACK)
+	switch c.state {
+	case StateEstablished:
+		c.setState(StateCloseWait, CauseFIN)
+	case StateFinWait1: // our FIN is not acknowledged: that would be FIN-WAIT-2
+		c.setState(StateClosing, CauseFIN)
+	case StateFinWait2:
+		c.timeWait(now, CauseFIN)
+	}
+}
+
+func (c *Conn) timeWait(now time.Time, cause Cause) {
+	c.setState(StateTimeWait, cause)
+	c.timers = timers{}
+	c.timers.set(timerTimeWait, now.Add(2*c.cfg.MSL))
+}
