@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,53 +20,42 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	name, rest := args[1], args[2:]
 	command := app.Command(name)
 	if command == nil {
-		switch name {
-		case "--help", "-h", "help", "--version":
+		if slices.Contains([]string{"-h", "--help", "--version"}, name) {
 			return args, nil
 		}
 		// As nc: without a command, connect; with -l, listen.
-		name, rest = "connect", args[1:]
-		if flags, _, err := split(app.Command("listen"), rest); err == nil && contains(flags, "-l") {
-			name = "listen"
+		rest = args[1:]
+		command = app.Command("listen")
+		flags, _, err := split(app, command, rest)
+		if err != nil || !slices.ContainsFunc(flags, func(f []string) bool { return f[0] == "-l" }) {
+			command = app.Command("connect")
 		}
-		command = app.Command(name)
 	}
-	flags, words, err := split(command, rest)
+	flags, words, err := split(app, command, rest)
 	if err != nil {
 		return nil, err
 	}
-	out := append([]string{args[0], name}, flags...)
-	return append(append(out, "--"), words...), nil
-}
-
-func contains(list []string, word string) bool {
-	for _, w := range list {
-		if w == word {
-			return true
+	for _, f := range flags {
+		if f[0] == "-h" || f[0] == "--help" { // whatever else there is
+			return []string{args[0], command.Name, "--help"}, nil
 		}
 	}
-	return false
+	return slices.Concat([]string{args[0], command.Name}, slices.Concat(flags...), []string{"--"}, words), nil
 }
 
 // split parts the flags, each with its value, from the other arguments.
-func split(command *cli.Command, args []string) (flags, words []string, err error) {
-	takesValue := map[string]bool{"help": false, "h": false}
-	for _, f := range command.Flags {
-		_, isBool := f.(*cli.BoolFlag)
-		for _, name := range f.Names() {
-			takesValue[name] = !isBool
-		}
-	}
+func split(app *cli.App, command *cli.Command, args []string) (flags [][]string, words []string, err error) {
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
-		value := func(name string) error {
+		// next is the value of a flag that has none joined to it.
+		next := func(name string) (string, error) {
 			if len(args) == 0 {
-				return usage("%s needs a value: see rawnc %s --help", name, command.Name)
+				return "", fmt.Errorf("%s needs a value: see rawnc %s --help", name, command.Name)
 			}
-			flags = append(flags, args[0])
+			value := args[0]
 			args = args[1:]
-			return nil
+			return value, nil
 		}
 		switch {
 		case arg == "--":
@@ -72,33 +63,41 @@ func split(command *cli.Command, args []string) (flags, words []string, err erro
 		case len(arg) < 2 || arg[0] != '-':
 			words = append(words, arg)
 		case strings.HasPrefix(arg, "--"):
-			name, _, joined := strings.Cut(arg[2:], "=")
-			takes, known := takesValue[name]
-			if !known {
-				return nil, nil, unknownFlag(command, "--"+name)
+			name, value, joined := strings.Cut(arg, "=")
+			takes, err := takesValue(app, command, name)
+			switch {
+			case err == nil && joined && !takes:
+				err = fmt.Errorf("%s takes no value", name)
+			case err == nil && !joined && takes:
+				value, err = next(name)
+			case joined && value == "" && name != "--send":
+				err = fmt.Errorf("%s= needs a value behind the =", name)
 			}
-			flags = append(flags, arg)
-			if takes && !joined {
-				if err := value(arg); err != nil {
-					return nil, nil, err
-				}
+			if err != nil {
+				return nil, nil, err
+			}
+			flags = append(flags, []string{name})
+			if takes {
+				flags[len(flags)-1] = []string{name, value}
 			}
 		default:
-			for i, r := range arg[1:] {
-				name := string(r)
-				takes, known := takesValue[name]
-				if !known {
-					return nil, nil, unknownFlag(command, "-"+name)
-				}
-				flags = append(flags, "-"+name)
-				if !takes {
-					continue
-				}
-				if joined := arg[1+i+utf8.RuneLen(r):]; joined != "" {
-					flags = append(flags, joined)
-				} else if err := value("-" + name); err != nil {
+			for i, letter := range arg[1:] {
+				name := "-" + string(letter)
+				takes, err := takesValue(app, command, name)
+				if err != nil {
 					return nil, nil, err
 				}
+				if !takes {
+					flags = append(flags, []string{name})
+					continue
+				}
+				value := arg[1+i+utf8.RuneLen(letter):]
+				if value == "" {
+					if value, err = next(name); err != nil {
+						return nil, nil, err
+					}
+				}
+				flags = append(flags, []string{name, value})
 				break
 			}
 		}
@@ -106,9 +105,41 @@ func split(command *cli.Command, args []string) (flags, words []string, err erro
 	return flags, words, nil
 }
 
-func unknownFlag(command *cli.Command, name string) error {
-	if name == "-u" || name == "-U" {
-		return usage("%s: rawnc speaks TCP alone; for UDP or Unix sockets use nc", name)
+// takesValue reports whether a flag, with its dashes, has a value behind it.
+func takesValue(app *cli.App, command *cli.Command, name string) (bool, error) {
+	if name == "-h" || name == "--help" {
+		return false, nil
 	}
-	return usage("there is no flag %s: see rawnc %s --help", name, command.Name)
+	if f := flagOf(command, name); f != nil {
+		_, isBool := f.(*cli.BoolFlag)
+		return !isBool, nil
+	}
+	for _, other := range app.Commands {
+		if flagOf(other, name) != nil {
+			return false, fmt.Errorf("%s goes with rawnc %s, not with rawnc %s", name, other.Name, command.Name)
+		}
+	}
+	if name == "-u" || name == "-U" {
+		return false, fmt.Errorf("%s: rawnc speaks TCP alone; for UDP or Unix sockets use nc", name)
+	}
+	return false, fmt.Errorf("there is no flag %s: see rawnc %s --help", name, command.Name)
+}
+
+func flagOf(command *cli.Command, name string) cli.Flag {
+	for _, f := range command.Flags {
+		for _, known := range f.Names() {
+			if dashed(known) == name {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// dashed is a flag's name as it is typed.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
 }

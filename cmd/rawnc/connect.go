@@ -1,12 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,17 +15,48 @@ import (
 
 func connectCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "connect",
-		Usage:     "open a connection, send what is typed, print what comes",
-		ArgsUsage: "HOST PORT",
-		Action:    connect,
+		Name:            "connect",
+		Usage:           "open a connection, send what is typed, print what comes",
+		ArgsUsage:       "HOST PORT",
+		Action:          connect,
+		HideHelpCommand: true,
 		Flags: append(commonFlags(),
-			&cli.StringFlag{Name: "p", Aliases: []string{"source-port"}, Usage: "come from the local `PORT`"},
-			&cli.BoolFlag{Name: "z", Usage: "connect and close, send nothing"},
-			&cli.BoolFlag{Name: "lab", Usage: "connect inside a private network in which HOST and PORT are served by this machine's kernel; no root, no internet"},
-			&cli.StringFlag{Name: "lab-server", Value: string(lab.Sink), Usage: "what the far side of --lab does: `sink|echo|chat`"},
+			stringFlag("p", "come from the local `PORT`", "source-port"),
+			boolFlag("z", "connect and close, send nothing"),
+			boolFlag("lab", "connect inside a private network in which this machine's kernel serves HOST and PORT: needs no root and no internet"),
+			&cli.StringSliceFlag{Name: "fault", Usage: "do something to segments, as in `'drop out data 2'`, 'delay in ACK 1 by 50ms' or 'corrupt 5% of out data'; may be repeated (docs/scenarios.md)"},
+			&cli.StringFlag{Name: "lab-server", Value: string(lab.Sink), Usage: "`sink|echo|chat`: what the far side of --lab does"},
 		),
 	}
+}
+
+// A destination is HOST and PORT, checked.
+type destination struct {
+	host string
+	port uint16
+}
+
+func (d destination) String() string { return net.JoinHostPort(d.host, strconv.Itoa(int(d.port))) }
+
+func readDestination(c *cli.Context, o *options) (d destination, err error) {
+	if c.NArg() != 2 {
+		return d, fmt.Errorf("connect takes a HOST and a PORT, such as rawnc connect 192.0.2.80 8113; arguments given: %d", c.NArg())
+	}
+	d.host = c.Args().Get(0)
+	if d.port, err = o.port(c.Args().Get(1)); err != nil {
+		return d, err
+	}
+	return d, o.host(d.host)
+}
+
+// address is the destination as an address, which the lab needs: no names are
+// known there.
+func (d destination) address() (netip.AddrPort, error) {
+	addr, err := netip.ParseAddr(d.host)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("--lab: no names are known there: give an address for %q, such as 192.0.2.80", d.host)
+	}
+	return netip.AddrPortFrom(addr, d.port), nil
 }
 
 func connect(c *cli.Context) (err error) {
@@ -34,30 +64,34 @@ func connect(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.NArg() != 2 {
-		return usage("connect takes a HOST and a PORT, such as rawnc connect 192.0.2.80 8113; %d arguments were given", c.NArg())
-	}
-	host := c.Args().Get(0)
-	port, err := o.port(c.Args().Get(1))
+	to, err := readDestination(c, o)
 	if err != nil {
 		return err
 	}
-	if err := o.host(host); err != nil {
+	if c.Bool("z") && o.sends != nil {
+		return errors.New("-z sends nothing: leave -z or --send out")
+	}
+	faults, err := readFaults(c)
+	if err != nil {
 		return err
 	}
-	switch mode := lab.Mode(c.String("lab-server")); {
-	case mode != lab.Sink && mode != lab.Echo && mode != lab.Chat:
-		return usage("--lab-server %q: the far side can be sink, echo or chat", mode)
-	case c.Bool("lab"):
-		end, err := enterLab(host, port, mode, o.quiet)
-		if err != nil {
+	mode, err := labMode(c)
+	if err != nil {
+		return err
+	}
+	var far netip.AddrPort
+	if mode != "" {
+		if far, err = to.address(); err != nil {
 			return err
 		}
-		defer end()
-	case c.IsSet("lab-server"):
-		return usage("--lab-server goes with --lab")
+		if err := lab.Enter(); err != nil { // first of all: the program starts again in there
+			return err
+		}
 	}
-
+	out, err := openOutput(o)
+	if err != nil {
+		return err
+	}
 	rec, err := newRecorder(o)
 	if err != nil {
 		return err
@@ -67,43 +101,44 @@ func connect(c *cli.Context) (err error) {
 			err = end
 		}
 	}()
-	signals := catchSignals(c.Context)
-	defer signals.stop()
-	target := net.JoinHostPort(host, strconv.Itoa(int(port)))
-	start := time.Now()
-	conn, err := o.dialer(rec.tap).DialContext(signals.ctx, o.network, target)
-	if signals.ctx.Err() != nil {
-		return interruptedDial(signals.ctx)
+	if mode != "" {
+		l, err := lab.Start(far, mode, func(line []byte) { rec.say("lab: %v received %q", far.Addr(), line) })
+		if err != nil {
+			return err
+		}
+		defer l.Close()
 	}
-	if err != nil {
-		return explainDial(err, target, o, rec, time.Since(start))
+	signals := catchSignals()
+	dialer := o.dialer(rec.tap())
+	if dialer.Host, err = faults.host(); err != nil {
+		return explainDial(err, to, o)
 	}
-	out, err := openOutput(o)
-	if err != nil {
-		conn.Close()
-		return err
+	conn, err := dialer.DialContext(signals.ctx, o.network, to.String())
+	switch {
+	case err != nil && signals.ctx.Err() != nil:
+		rec.say("%s: there is no connection yet; rawnc gives up", signalName(<-signals.more))
+		return signals.exit()
+	case err != nil:
+		return explainDial(err, to, o)
 	}
-	s := &session{conn: conn.(*rawtcp.Conn), options: o, out: out, signals: signals, input: newInput(o)}
-	return s.run()
+	s := &session{conn: conn.(*rawtcp.Conn), options: o, out: out, log: rec, signals: signals}
+	if c.Bool("z") {
+		return s.run(s.leave)
+	}
+	s.input = newInput(o)
+	return s.run(s.talk)
 }
 
-// enterLab moves into the private network and starts its far side. It returns
-// what ends it.
-func enterLab(host string, port uint16, mode lab.Mode, quiet bool) (end func(), err error) {
-	addr, err := netip.ParseAddr(host)
-	if err != nil {
-		return nil, usage("--lab knows no names: give an address for %q", host)
+// labMode is what the far side of --lab does, or nothing without --lab.
+func labMode(c *cli.Context) (lab.Mode, error) {
+	mode := lab.Mode(c.String("lab-server"))
+	switch {
+	case mode != lab.Sink && mode != lab.Echo && mode != lab.Chat:
+		return "", fmt.Errorf("--lab-server %q: the far side can be sink, echo or chat", mode)
+	case c.Bool("lab"):
+		return mode, nil
+	case c.IsSet("lab-server"):
+		return "", errors.New("--lab-server goes with --lab")
 	}
-	if err := lab.Enter(); err != nil {
-		return nil, err
-	}
-	l, err := lab.Start(netip.AddrPortFrom(addr, port), mode, func(line []byte) {
-		if !quiet {
-			fmt.Fprintf(os.Stderr, "lab: %s received %q\n", addr, line)
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return func() { l.Close() }, nil
+	return "", nil
 }

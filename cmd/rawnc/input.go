@@ -8,52 +8,55 @@ import (
 	"time"
 )
 
-// An input is what is to be sent, piece by piece; the next connection of
-// listen -k goes on where the one before stopped.
-type input struct {
-	pieces chan []byte   // closed at the end
-	wait   time.Duration // between lines (-i)
-	none   bool          // -d: there is nothing, and its end does not end the connection
-}
-
-// newInput starts to read standard input, unless -d or --send forbid it.
-func newInput(o *options) *input {
-	in := &input{pieces: make(chan []byte), wait: o.interval, none: o.noInput && len(o.sends) == 0}
-	switch {
-	case in.none:
-	case len(o.sends) > 0:
-		go in.give(o.sends)
-	default:
-		go in.read(os.Stdin)
+// newInput starts to read --send or standard input, and returns what is to be
+// sent piece by piece: the next connection of listen -k goes on where the one
+// before stopped. The channel is closed at the end; it is nil with -d.
+func newInput(o *options) <-chan []byte {
+	if o.noInput && o.sends == nil {
+		return nil
 	}
-	return in
+	pieces := make(chan []byte)
+	give := func(b []byte) { pieces <- b }
+	go func() {
+		defer close(pieces)
+		if o.sends != nil {
+			giveAll(o.sends, o.interval, give)
+		} else if err := giveLines(os.Stdin, o.interval, give); err != nil {
+			report(fmt.Errorf("reading standard input: %w", err))
+		}
+	}()
+	return pieces
 }
 
-func (in *input) give(texts [][]byte) {
-	for _, text := range texts {
-		in.pieces <- text
+// giveAll gives texts with pauses between.
+func giveAll(texts [][]byte, interval time.Duration, give func([]byte)) {
+	for i, text := range texts {
+		if i > 0 {
+			time.Sleep(interval)
+		}
+		give(text)
 	}
-	close(in.pieces)
 }
 
-func (in *input) read(r io.Reader) {
-	defer close(in.pieces)
+// giveLines gives what can be read as it comes or, with an interval, line by
+// line with a pause behind each.
+func giveLines(r io.Reader, interval time.Duration, give func([]byte)) error {
 	for {
 		buf := make([]byte, 64<<10)
 		n, err := r.Read(buf)
-		if buf = buf[:n]; in.wait > 0 {
-			for line := range bytes.Lines(buf) {
-				in.pieces <- line
-				time.Sleep(in.wait)
+		if interval > 0 {
+			for line := range bytes.Lines(buf[:n]) {
+				give(line)
+				time.Sleep(interval)
 			}
 		} else if n > 0 {
-			in.pieces <- buf
+			give(buf[:n])
+		}
+		if err == io.EOF {
+			return nil
 		}
 		if err != nil {
-			if err != io.EOF {
-				fmt.Fprintf(os.Stderr, "rawnc: reading standard input: %v\n", err)
-			}
-			return
+			return err
 		}
 	}
 }

@@ -1,12 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,16 +13,40 @@ import (
 
 func listenCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "listen",
-		Usage:     "wait for a connection, send what is typed, print what comes",
-		ArgsUsage: "[ADDRESS] PORT",
-		Action:    listen,
+		Name:            "listen",
+		Usage:           "wait for a connection, send what is typed, print what comes",
+		ArgsUsage:       "[ADDRESS] PORT",
+		Action:          listen,
+		HideHelpCommand: true,
 		Flags: append(commonFlags(),
-			&cli.BoolFlag{Name: "k", Usage: "when a connection has ended, wait for the next"},
-			&cli.BoolFlag{Name: "l", Usage: "listen (rawnc listen always does; accepted for nc's sake)"},
-			&cli.StringFlag{Name: "p", Usage: "the `PORT`, in place of the argument"},
+			boolFlag("k", "when a connection has ended, wait for the next"),
+			boolFlag("l", "listen: rawnc listen always does, the flag is there for nc's sake"),
+			stringFlag("p", "the `PORT`, in place of the argument"),
 		),
 	}
+}
+
+// readPlace reads the address, perhaps none, and the port to listen on.
+func readPlace(c *cli.Context, o *options) (at destination, err error) {
+	args := c.Args().Slice()
+	if p := o.local.Port(); p != 0 {
+		args = append(args, strconv.Itoa(int(p)))
+	}
+	if addr := o.local.Addr(); addr.IsValid() {
+		args = append([]string{addr.String()}, args...)
+	}
+	switch len(args) {
+	case 1:
+	case 2:
+		if err := o.host(args[0]); err != nil {
+			return at, err
+		}
+		at.host, args = args[0], args[1:]
+	default:
+		return at, errors.New("listen takes a PORT, such as rawnc listen 8113, and perhaps the ADDRESS before it")
+	}
+	at.port, err = o.port(args[0])
+	return at, err
 }
 
 func listen(c *cli.Context) (err error) {
@@ -32,28 +54,13 @@ func listen(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	args := c.Args().Slice()
-	if o.local.Port() != 0 {
-		args = append(args, strconv.Itoa(int(o.local.Port())))
-	}
-	host := ""
-	if o.local.Addr().IsValid() {
-		host = o.local.Addr().String()
-	}
-	if len(args) == 2 && host == "" {
-		host, args = args[0], args[1:]
-	}
-	if len(args) != 1 {
-		return usage("listen takes a PORT, such as rawnc listen 8113, and perhaps the ADDRESS before it")
-	}
-	port, err := o.port(args[0])
+	at, err := readPlace(c, o)
 	if err != nil {
 		return err
 	}
-	if host != "" {
-		if err := o.host(host); err != nil {
-			return err
-		}
+	out, err := openOutput(o)
+	if err != nil {
+		return err
 	}
 	rec, err := newRecorder(o)
 	if err != nil {
@@ -64,72 +71,35 @@ func listen(c *cli.Context) (err error) {
 			err = end
 		}
 	}()
-	signals := catchSignals(c.Context)
-	defer signals.stop()
-	ln, err := o.listenConfig(rec.tap).Listen(signals.ctx, o.network, net.JoinHostPort(host, strconv.Itoa(int(port))))
+	signals := catchSignals()
+	ln, err := o.listenConfig(rec.tap()).Listen(signals.ctx, o.network, at.String())
 	if err != nil {
-		return explainListen(err, host, port)
+		return explainListen(err, at, o)
 	}
 	defer ln.Close()
-	out, err := openOutput(o)
-	if err != nil {
-		return err
-	}
-	in := newInput(o)
-	if !o.quiet && !o.json {
-		fmt.Fprintf(os.Stderr, "rawnc: listening on %v\n", ln.Addr())
+	defer context.AfterFunc(signals.ctx, func() { ln.Close() })()
+	input, keep := newInput(o), c.Bool("k")
+	if at.host == "" {
+		rec.say("rawnc listens on port %d", at.port)
+	} else {
+		rec.say("rawnc listens on %v", at)
 	}
 	for {
-		conn, err := acceptUntil(signals, ln)
-		if err != nil {
-			return err
-		}
-		if !o.keepGoing {
+		conn, err := ln.Accept()
+		switch {
+		case err != nil && signals.ctx.Err() != nil:
+			rec.say("%s: rawnc listens no more", signalName(<-signals.more))
+			return signals.exit()
+		case err != nil:
+			return fmt.Errorf("cannot wait for a connection: %w", unwrapOp(err))
+		case !keep:
 			ln.Close() // as nc: one connection, and nobody waits for another
 		}
-		s := &session{conn: conn, options: o, out: out, signals: signals, input: in, keep: o.keepGoing}
-		if err := s.run(); !o.keepGoing || errors.As(err, new(exitCode)) {
+		s := &session{conn: conn.(*rawtcp.Conn), options: o, input: input, out: out, log: rec, signals: signals, keep: keep}
+		if err := s.run(s.talk); !keep || s.interrupted {
 			return err
 		} else if err != nil {
-			fmt.Fprintln(os.Stderr, "rawnc:", err)
+			rec.complain(err)
 		}
 	}
-}
-
-// acceptUntil waits for a connection or a signal.
-func acceptUntil(signals *signals, ln net.Listener) (*rawtcp.Conn, error) {
-	accepted := make(chan struct{})
-	defer close(accepted)
-	go func() {
-		select {
-		case <-signals.ctx.Done():
-			ln.Close()
-		case <-accepted:
-		}
-	}()
-	conn, err := ln.Accept()
-	if err != nil {
-		if signals.ctx.Err() != nil {
-			return nil, signals.exit()
-		}
-		return nil, err
-	}
-	return conn.(*rawtcp.Conn), nil
-}
-
-func explainListen(err error, host string, port uint16) error {
-	var dns *net.DNSError
-	switch {
-	case errors.Is(err, rawtcp.ErrPermission):
-		return unwrapOp(err)
-	case errors.As(err, &dns):
-		return fmt.Errorf("unknown host %s: %s; give an address of this machine", dns.Name, dns.Err)
-	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %d is in use on this machine: another program listens there (see ss -ltnp); choose another port", port)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is not an address of this machine: see ip address", host)
-	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("port %d needs a privilege to listen on (CAP_NET_BIND_SERVICE): choose one above 1023, or 'setcap cap_net_raw,cap_net_bind_service+ep' on the program", port)
-	}
-	return fmt.Errorf("cannot listen on port %d: %w", port, unwrapOp(err))
 }

@@ -2,39 +2,38 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 )
 
 func main() {
+	// Whoever reads our output may go; a failing write tells of it.
+	signal.Ignore(syscall.SIGPIPE)
 	app := newApp()
 	args, err := arrange(app, os.Args)
 	if err == nil {
-		err = app.RunContext(context.Background(), args)
+		err = app.Run(args)
 	}
 	os.Exit(report(err))
 }
 
 func newApp() *cli.App {
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
 	return &cli.App{
-		Name:                   "rawnc",
-		Usage:                  "the netcat that does TCP itself and shows its work",
-		Version:                version(),
-		UseShortOptionHandling: true,
-		HideHelpCommand:        true,
-		Commands:               []*cli.Command{connectCommand(), listenCommand()},
-		CommandNotFound: func(_ *cli.Context, name string) {
-			fmt.Fprintf(os.Stderr, "rawnc: there is no command %q: see rawnc --help\n", name)
-		},
-		// What is wrong with a flag is said once, by report.
-		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) },
-		ExitErrHandler: func(*cli.Context, error) {
-		},
+		Name:                      "rawnc",
+		Usage:                     "the netcat that does TCP itself and shows its work",
+		UsageText:                 "rawnc COMMAND [flags] ...\nrawnc [flags] HOST PORT    as nc: connects; with -l and PORT, listens",
+		Version:                   version(),
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true, // --send a,b is one text
+		Commands:                  []*cli.Command{connectCommand(), listenCommand(), explainCommand(), demoCommand()},
+		ExitErrHandler:            func(*cli.Context, error) {}, // report does it
 	}
 }
 
@@ -47,35 +46,23 @@ func version() string {
 	return info.Main.Version
 }
 
-// Exit codes.
-const (
-	exitDone        = 0
-	exitFailed      = 1
-	exitInterrupted = 130
-	exitTerminated  = 143
-)
+const exitFailed = 1
 
-// errSilent fails without a further word: it has been said.
-var errSilent = errors.New("failed")
-
-// exitCode ends the program with a code and, where it has a message, an error.
+// exitCode ends the program with a code; what there was to say has been said.
 type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// report prints an error and returns the exit code.
+// report prints an error and returns the exit code: 0 for done, 1 for failed,
+// and 128 and its number, as shells have it, for the signal that ended it.
 func report(err error) int {
 	var code exitCode
 	switch {
 	case err == nil:
-		return exitDone
+		return 0
 	case errors.As(err, &code):
 		return int(code)
-	case !errors.Is(err, errSilent):
-		fmt.Fprintln(os.Stderr, "rawnc:", err)
 	}
+	fmt.Fprintln(os.Stderr, "rawnc:", err)
 	return exitFailed
 }
-
-// usage is an error in how the program was called.
-func usage(format string, args ...any) error { return fmt.Errorf(format, args...) }

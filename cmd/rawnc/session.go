@@ -5,109 +5,117 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"rawnc/rawtcp"
+	"rawnc/stack"
 )
 
 // A session is one connection between the input, the output and the peer.
 type session struct {
 	conn    *rawtcp.Conn
 	options *options
-	input   *input
+	input   <-chan []byte
 	out     *os.File
-	keep    bool // out serves the next connection too
+	log     *recorder
 	signals *signals
+	keep    bool // another connection will use input and out after this one
 
-	active atomic.Int64 // when something last moved, in Unix nanoseconds
+	// What is under way; each delivers its error at the end, and is nil
+	// behind it.
+	sending, receiving, closing <-chan error
+
+	stopSending context.CancelFunc
+	interrupted bool
 }
 
-// errStopped ends the sending for a reason that has been dealt with.
-var errStopped = errors.New("stopped")
+// patience is how long the peer has to acknowledge the FIN, and to close its
+// side too, where rawnc does not wait for it as long as it takes.
+const patience = time.Second
 
-// run carries data both ways until both sides have closed, or something ends it
-// earlier. It leaves the connection closed.
-func (s *session) run() error {
-	s.touch()
-	if s.options.scan {
-		return s.finish()
+// run has the conversation to its end, and leaves the connection closed.
+func (s *session) run(converse func() error) error {
+	err := converse()
+	s.conn.Close()
+	switch state := s.conn.Snapshot().State; {
+	case s.keep && (state == stack.StateTimeWait || state == stack.StateClosed):
+		s.log.sumUp(s.conn)
+	case state == stack.StateTimeWait:
+		s.log.say("rawnc does not wait TIME-WAIT out: should the peer send its FIN again, the kernel will answer with RST. All data is acknowledged, so nothing is lost")
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	sent, received := make(chan error, 1), make(chan error, 1)
-	go func() { sent <- s.send(ctx) }()
-	go func() { received <- s.receive() }()
-
-	var quit, idle <-chan time.Time
-	if s.options.timeout > 0 {
-		idle = time.After(s.options.timeout)
-	}
-	interrupts := 0
-	for sent != nil || received != nil {
-		select {
-		case err := <-sent:
-			sent = nil
-			switch {
-			case err == nil:
-				if err := s.conn.CloseWrite(); err != nil {
-					return s.broken(err)
-				}
-				if s.options.linger >= 0 && received != nil {
-					quit = time.After(s.options.linger)
-				}
-			case !errors.Is(err, errStopped) && interrupts == 0:
-				return s.broken(err)
-			}
-		case err := <-received:
-			received = nil
-			switch {
-			case err != nil:
-				return s.broken(err)
-			case sent == nil:
-			case s.input.none:
-				s.say("the peer has closed; with -d there is nothing to send, so rawnc closes too")
-				stop()
-			case interrupts == 0:
-				s.say("the peer has closed its side and sends no more; you may still send: end with Ctrl+D")
-			}
-		case sig := <-s.signals.more:
-			if interrupts++; interrupts > 1 || sig == syscall.SIGTERM {
-				s.reset("%v: the connection is ended with RST", signalName(sig))
-				return s.signals.exit()
-			}
-			s.say("%v: the connection is closed with FIN; once more ends it with RST", signalName(sig))
-			stop()
-			s.conn.CloseWrite()
-		case <-quit:
-			s.reset("standard input ended %v ago (-q): the connection is ended with RST", s.options.linger)
-			return nil
-		case <-idle:
-			if rest := s.options.timeout - time.Since(time.Unix(0, s.active.Load())); rest > 0 {
-				idle = time.After(rest)
-				continue
-			}
-			s.reset("nothing moved for %v (-w): the connection is ended with RST", s.options.timeout)
-			return nil
+	if s.interrupted {
+		if err != nil {
+			s.log.complain(err)
 		}
-	}
-	if err := s.finish(); err != nil {
-		return err
-	}
-	if interrupts > 0 {
 		return s.signals.exit()
 	}
-	return nil
+	return err
 }
 
-func signalName(sig os.Signal) string {
-	if sig == os.Interrupt {
-		return "Ctrl+C"
+// talk carries data both ways until both sides have closed, or something ends it
+// earlier.
+func (s *session) talk() error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	s.stopSending = stop
+	s.sending = async(func() error { return s.send(ctx) })
+	s.receiving = async(s.receive)
+	var delivered <-chan error
+	var quit <-chan time.Time
+	idle := newIdleness(s.conn, s.options.timeout)
+	defer idle.stop()
+	for {
+		if s.sending == nil && s.receiving == nil && s.closing == nil {
+			s.conn.Close()
+			s.closing = async(func() error { return s.conn.Wait(context.Background()) })
+		}
+		select {
+		case err := <-s.sending:
+			s.sending = nil
+			if err == nil {
+				err = s.conn.CloseWrite()
+			}
+			// Receiving, if it goes on, meets the same error, but behind the
+			// data that came before it.
+			if err != nil && s.receiving == nil && !s.interrupted {
+				return explainEnd(err)
+			}
+			if err == nil && s.options.linger >= 0 {
+				delivered = async(func() error { return s.conn.Drain(ctx) })
+			}
+		case err := <-s.receiving:
+			s.receiving = nil
+			if err != nil {
+				return s.cannotReceive(err)
+			}
+			s.peerClosed()
+		case err := <-s.closing:
+			return explainEnd(err)
+		case <-delivered:
+			delivered, quit = nil, time.After(s.options.linger)
+		case <-quit:
+			s.log.say("standard input ended %v ago (-q): rawnc closes", s.options.linger)
+			return s.leave()
+		case <-idle.ticks:
+			if idle.over() {
+				s.log.say("nothing has moved for %v (-w): rawnc closes", s.options.timeout)
+				return s.leave()
+			}
+		case sig := <-s.signals.more:
+			if done, err := s.signal(sig); done {
+				return err
+			}
+		}
 	}
-	return sig.String()
+}
+
+// async runs f and returns where its error will come.
+func async(f func() error) <-chan error {
+	end := make(chan error, 1)
+	go func() { end <- f() }()
+	return end
 }
 
 // send sends the input to its end.
@@ -115,19 +123,15 @@ func (s *session) send(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			if s.input.none {
-				return nil
-			}
-			return errStopped
-		case piece, ok := <-s.input.pieces:
-			if !ok {
+			return nil
+		case piece, more := <-s.input:
+			if !more {
 				return nil
 			}
 			if _, err := s.conn.Write(piece); err != nil {
 				return err
 			}
-			s.touch()
-			if len(s.options.sends) > 0 && !s.options.noWait {
+			if s.options.sends != nil && !s.options.noWait {
 				if err := s.conn.Drain(ctx); err != nil && ctx.Err() == nil {
 					return err
 				}
@@ -142,14 +146,16 @@ func (s *session) receive() error {
 	for {
 		n, err := s.conn.Read(buf)
 		if n > 0 {
-			s.touch()
 			if _, err := s.out.Write(buf[:n]); err != nil {
 				return &outputError{err}
 			}
 		}
-		if err == io.EOF {
-			if !s.keep {
-				s.out.Close() // whoever reads it learns of the end
+		if err == io.EOF && s.keep {
+			return nil
+		}
+		if err == io.EOF { // whoever reads the output learns of the end
+			if err := s.out.Close(); err != nil {
+				return &outputError{err}
 			}
 			return nil
 		}
@@ -162,58 +168,80 @@ func (s *session) receive() error {
 // outputError says that what was received could not be written.
 type outputError struct{ error }
 
-func (s *session) touch() { s.active.Store(time.Now().UnixNano()) }
-
-// finish closes the connection and waits until its FIN is acknowledged.
-func (s *session) finish() error {
-	s.conn.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	if s.options.timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, s.options.timeout)
-		defer cancel()
-	}
-	done := make(chan error, 1)
-	go func() { done <- s.conn.Wait(ctx) }()
-	select {
-	case err := <-done:
-		if ctx.Err() != nil {
-			s.reset("the peer did not close within %v (-w): the connection is ended with RST", s.options.timeout)
-			return nil
-		}
-		if err != nil {
-			return explainEnd(err)
-		}
-		return nil
-	case sig := <-s.signals.more:
-		s.reset("%v: the connection is ended with RST", signalName(sig))
-		return s.signals.exit()
-	}
-}
-
-// broken ends the connection after an error.
-func (s *session) broken(err error) error {
+func (s *session) cannotReceive(err error) error {
 	var out *outputError
-	if errors.As(err, &out) {
-		s.conn.Close()
-		return fmt.Errorf("what is received cannot be written: %w", out.error)
+	if !errors.As(err, &out) {
+		return explainEnd(err)
 	}
-	if errors.Is(err, net.ErrClosed) {
-		return nil
+	s.log.say("rawnc closes: what it receives cannot be written any more")
+	if err := s.leave(); err != nil {
+		s.log.complain(err)
 	}
+	if errors.Is(out.error, syscall.EPIPE) {
+		return errors.New("nobody reads the output any more: the rest of what the peer sent is lost")
+	}
+	return fmt.Errorf("what is received cannot be written: %w: the rest of what the peer sent is lost", out.error)
+}
+
+// peerClosed: the peer's FIN has come.
+func (s *session) peerClosed() {
+	switch {
+	case s.sending == nil || s.interrupted:
+	case s.input == nil:
+		s.log.say("the peer has closed; with -d there is nothing to send, so rawnc closes too")
+		s.stopSending()
+	case s.keep:
+		s.log.say("the peer has closed; with -k rawnc closes too, and waits for the next")
+		s.stopSending()
+	default:
+		s.log.say("the peer has closed and sends no more. You may still send: rawnc closes when standard input ends (Ctrl+D)")
+	}
+}
+
+// signal does what a signal wants, and reports whether that is the end.
+func (s *session) signal(sig os.Signal) (done bool, err error) {
+	first := !s.interrupted
+	s.interrupted = true
+	switch {
+	case sig != os.Interrupt:
+		s.log.say("%s: the connection is closed with FIN", signalName(sig))
+		return true, s.leave()
+	case !first:
+		s.log.say("Ctrl+C again: the connection is ended with RST")
+		s.conn.Abort()
+		return true, nil
+	case s.sending == nil:
+		s.log.say("Ctrl+C: our FIN has been sent, the peer's has not come; Ctrl+C once more ends the connection with RST")
+	default:
+		s.log.say("Ctrl+C: the connection is closed with FIN, and rawnc waits for the peer's; Ctrl+C once more ends it with RST")
+		s.stopSending()
+		s.conn.CloseWrite() // now, though a Write may be waiting for the peer's window
+	}
+	return false, nil
+}
+
+// leave closes the connection as nc does by ending: without waiting until the
+// peer closes its side, though it has a moment to.
+func (s *session) leave() error {
 	s.conn.Close()
-	return explainEnd(err)
-}
-
-// reset ends the connection with a RST and says why.
-func (s *session) reset(format string, args ...any) {
-	s.say(format, args...)
-	s.conn.Abort()
-}
-
-// say tells what rawnc did, to the eyes that read the log.
-func (s *session) say(format string, args ...any) {
-	if !s.options.quiet && !s.options.json {
-		fmt.Fprintf(os.Stderr, "rawnc: "+format+"\n", args...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := s.conn.Wait(ctx)
+	switch now := s.conn.Snapshot(); {
+	case err == nil:
+		return nil
+	case ctx.Err() == nil && errors.Is(err, stack.ErrAborted):
+		return nil // there was unread data; the log shows the RST
+	case ctx.Err() == nil:
+		return explainEnd(err)
+	case now.State == stack.StateFinWait2:
+		s.log.say("the peer has acknowledged everything but keeps its side open: rawnc leaves, and the kernel will answer with RST what it still sends")
+		return nil
+	case now.SendQueue > 0:
+		s.conn.Abort()
+		return fmt.Errorf("the peer has not acknowledged %d of the octets that were sent to it: it or the network is gone, or it does not read; the connection is ended with RST", now.SendQueue)
+	default:
+		s.conn.Abort()
+		return errors.New("the peer does not acknowledge our FIN: it or the network is gone; the connection is ended with RST")
 	}
 }

@@ -2,55 +2,42 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
-var (
-	errInterrupted = errors.New("interrupted")
-	errTerminated  = errors.New("terminated")
-)
-
-// signals turns SIGINT and SIGTERM into what the program waits for.
+// signals are those that end the program.
 type signals struct {
-	ctx  context.Context // ends with the first signal
-	more chan os.Signal  // every signal, as it comes
-	stop func()
+	ctx  context.Context // ends with the first
+	more chan os.Signal  // each, as it comes
 }
 
-func catchSignals(parent context.Context) *signals {
-	ctx, cancel := context.WithCancelCause(parent)
+func catchSignals() *signals {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	s := &signals{ctx, make(chan os.Signal, 4)}
 	caught := make(chan os.Signal, 4)
-	signal.Notify(caught, os.Interrupt, syscall.SIGTERM)
-	s := &signals{ctx: ctx, more: make(chan os.Signal, 4)}
-	s.stop = func() {
-		signal.Stop(caught)
-		cancel(nil)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(sig) { // as nohup and a shell's & want it
+			signal.Notify(caught, sig)
+		}
 	}
 	go func() {
-		for {
-			select {
-			case sig := <-caught:
-				if sig == os.Interrupt {
-					cancel(errInterrupted)
-				} else {
-					cancel(errTerminated)
-				}
-				s.more <- sig
-			case <-parent.Done():
-				return
-			}
+		for sig := range caught {
+			cancel(exitCode(128 + int(sig.(syscall.Signal))))
+			s.more <- sig
 		}
 	}()
 	return s
 }
 
 // exit is the exit code of the first signal.
-func (s *signals) exit() error {
-	if errors.Is(context.Cause(s.ctx), errTerminated) {
-		return exitCode(exitTerminated)
+func (s *signals) exit() error { return context.Cause(s.ctx) }
+
+// signalName is what a user calls a signal.
+func signalName(sig os.Signal) string {
+	if sig == os.Interrupt {
+		return "Ctrl+C"
 	}
-	return exitCode(exitInterrupted)
+	return sig.String()
 }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"rawnc/pcapout"
+	"rawnc/rawtcp"
+)
+
+// A capture is the file of --pcap. Its first error is said at once and ends it;
+// the connection goes on without.
+type capture struct {
+	name string
+	file *os.File
+	w    *pcapout.Writer
+	err  error
+}
+
+func createCapture(name string) (*capture, error) {
+	c := &capture{name: name, file: os.Stdout}
+	var err error
+	if name == "-" {
+		c.name = "on standard output"
+	} else if c.file, err = os.Create(name); err != nil {
+		return nil, fmt.Errorf("--pcap: %w", err)
+	}
+	c.w, err = pcapout.NewWriter(c.file, pcapout.FormatFor(name), pcapout.Meta{
+		CommandLine: commandLine(os.Args),
+		Version:     "rawnc " + version(),
+		OS:          runtime.GOOS,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--pcap: %w: nothing was sent; give a file that can be written", err)
+	}
+	return c, nil
+}
+
+// commandLine is the arguments as a shell takes them.
+func commandLine(args []string) string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = arg
+		if arg == "" || strings.ContainsAny(arg, " \t\n\\'\"`$&|;<>()*?[]{}~#!") {
+			quoted[i] = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+func (c *capture) write(e *rawtcp.Event, comment string) {
+	dir := pcapout.In
+	if e.Sent {
+		dir = pcapout.Out
+	}
+	c.failed(c.w.WritePacket(pcapout.Packet{Time: e.Time, Dir: dir, Data: e.Packet, Comments: []string{comment}}))
+}
+
+func (c *capture) flush() { c.failed(c.w.Flush()) }
+
+func (c *capture) failed(err error) {
+	if err == nil || c.err != nil {
+		return
+	}
+	c.err = err
+	report(fmt.Errorf("the capture %s ends here: %w; the connection goes on without it", c.name, err))
+}
+
+// close ends the file. The error has been said.
+func (c *capture) close(dropped uint64) error {
+	if c.err == nil {
+		c.failed(errors.Join(c.w.Close(dropped), c.file.Close()))
+	}
+	if c.err != nil || dropped > 0 {
+		return exitCode(exitFailed)
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+	"golang.org/x/text/language"
+
+	"rawnc/pcapout"
+	"rawnc/pcapout/reference"
+	"rawnc/stack/explain"
+	"rawnc/stack/netsim/script"
+)
+
+func demoCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "demo",
+		Usage:     "play a scenario of the catalogue, or a script, on a simulated network: no root, no network",
+		ArgsUsage: "[NAME | FILE]",
+		Action:    demo,
+		Flags: []cli.Flag{
+			boolFlag("list", "list the catalogue"),
+			boolFlag("fast", "play at once, not at reading speed"),
+			boolFlag("v", "tell more: absolute numbers beside the relative ones, all options and windows"),
+			stringFlag("pcap", "write the capture to `FILE` and play nothing: pcapng with a comment on each packet, or classic for *.pcap; - is standard output"),
+			stringFlag("at", "capture at the `client|server|middle`, not where the scenario says"),
+			&cli.StringFlag{Name: "format", Value: "text", Usage: "`text|ladder|json`: how the segments are told"},
+			&cli.StringFlag{Name: "lang", Value: "en", Usage: "`en|zh`: the language"},
+			stringFlag("all", "write the captures of the whole catalogue to `DIR`, with an index page"),
+			&cli.StringFlag{Name: "seed", Value: strconv.Itoa(reference.Seed), Usage: "the `NUMBER` that decides all that is left to chance"},
+		},
+	}
+}
+
+func demo(c *cli.Context) error {
+	lang, ok := map[string]language.Tag{"en": language.English, "zh": language.Chinese}[c.String("lang")]
+	if !ok {
+		return fmt.Errorf("--lang %q: the languages are en and zh", c.String("lang"))
+	}
+	seed, err := strconv.ParseUint(c.String("seed"), 10, 64)
+	if err != nil {
+		return fmt.Errorf("--seed %q: give a whole number from 0", c.String("seed"))
+	}
+	switch {
+	case c.NArg() > 1:
+		return fmt.Errorf("demo takes one NAME or FILE; %d were given", c.NArg())
+	case c.Bool("list"):
+		return listCatalogue(os.Stdout, lang)
+	case c.String("all") != "":
+		return reference.WriteAll(c.String("all"), seed, lang)
+	}
+	name := c.Args().First()
+	if name == "" {
+		name = "article"
+	}
+	s, err := loadScript(name)
+	if err != nil {
+		return err
+	}
+	if at := c.String("at"); at != "" {
+		if s.Capture, ok = script.PointNamed(at); !ok {
+			return fmt.Errorf("--at %q: the capture points are client, server and middle", at)
+		}
+	}
+	p, err := newPlayer(c)
+	if err != nil {
+		return err
+	}
+	// What a failed scenario did until then is told too.
+	run, failure := s.Run(seed)
+	capture, err := reference.Take(run, s.Capture, lang)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if file := c.String("pcap"); file != "" {
+		return errors.Join(writeDemo(file, name, capture), failure)
+	}
+	if err := p.play(s, capture, c.String("lang")); err != nil {
+		return err
+	}
+	return failure
+}
+
+func listCatalogue(w io.Writer, lang language.Tag) error {
+	base, _ := lang.Base()
+	for _, g := range reference.Catalogue() {
+		fmt.Fprintf(w, "%s\n", g.Title)
+		for _, name := range g.Names {
+			s, err := reference.Load(name)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "  %-24s %s\n", name, s.Title.In(base.String()))
+		}
+	}
+	return nil
+}
+
+// loadScript reads a scenario of the catalogue or, if there is none of that
+// name, a file.
+func loadScript(name string) (*script.Script, error) {
+	s, err := reference.Load(name)
+	if !errors.Is(err, os.ErrNotExist) {
+		return s, err
+	}
+	source, fileErr := os.ReadFile(name)
+	if errors.Is(fileErr, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is neither a scenario nor a file %q: rawnc demo --list shows the scenarios", name)
+	}
+	if fileErr != nil {
+		return nil, fileErr
+	}
+	return script.Parse(name, string(source))
+}
+
+// A player tells of a capture on standard output.
+type player struct {
+	tell func(*explain.Account) string
+	json bool                 // nothing but the segments
+	pace func(written string) // waits until it is read
+}
+
+func newPlayer(c *cli.Context) (*player, error) {
+	p := &player{pace: readAlong}
+	if c.Bool("fast") {
+		p.pace = func(string) {}
+	}
+	fd := int(os.Stdout.Fd())
+	style := explain.TextStyle{Level: 1}
+	if term.IsTerminal(fd) {
+		style.Width, _, _ = term.GetSize(fd)
+		style.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	}
+	if c.Bool("v") {
+		style.Level = 2
+	}
+	switch format := c.String("format"); format {
+	case "text":
+		p.tell = style.Format
+	case "ladder":
+		style.Level--
+		p.tell = (&explain.Ladder{TextStyle: style}).Format
+	case "json":
+		p.json = true
+		p.tell = func(a *explain.Account) string { return string(explain.JSON(a)) }
+		p.pace = func(string) {}
+	default:
+		return nil, fmt.Errorf("--format %q: the formats are text, ladder and json", format)
+	}
+	return p, nil
+}
+
+func (p *player) say(text string) error {
+	_, err := io.WriteString(os.Stdout, text)
+	p.pace(text)
+	return err
+}
+
+func (p *player) play(s *script.Script, capture *reference.Capture, lang string) error {
+	if !p.json {
+		if err := p.say(fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang), wrapText(s.About.In(lang), 80))); err != nil {
+			return err
+		}
+	}
+	for i, r := range capture.Records {
+		text := ""
+		switch {
+		case r.Account != nil:
+			text = p.tell(r.Account)
+		case !p.json:
+			text = fmt.Sprintf("%-4s ← %s\n", fmt.Sprintf("#%d", i+1), r.Comments[0])
+		}
+		if err := p.say(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAlong waits as long as it takes to read a text: four words a second.
+func readAlong(text string) {
+	time.Sleep(time.Duration(len(strings.Fields(text))) * time.Second / 4)
+}
+
+// wrapText breaks text into lines of at most width columns, where it has spaces.
+func wrapText(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > width:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}
+
+// writeDemo writes a capture to a file, or - for standard output.
+func writeDemo(path, name string, capture *reference.Capture) error {
+	out := os.Stdout
+	if path != "-" {
+		var err error
+		if out, err = os.Create(path); err != nil {
+			return fmt.Errorf("--pcap: %w", err)
+		}
+	}
+	err := capture.Write(out, pcapout.FormatFor(path), reference.Meta(filepath.Base(name)))
+	if path != "-" {
+		err = errors.Join(err, out.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("--pcap: %w", err)
+	}
+	return nil
+}
