@@ -14,7 +14,6 @@ func appendFileHeader(b []byte, linkType uint16) []byte {
 func appendRecord(b []byte, p *Packet) []byte {
 	b = le.AppendUint32(b, uint32(p.Time.Unix()))
 	b = le.AppendUint32(b, uint32(p.Time.Nanosecond()))
-	b = le.AppendUint32(b, uint32(len(p.Data))) // captured
-	b = le.AppendUint32(b, uint32(len(p.Data))) // on the wire
+	b = appendLengths(b, p)
 	return append(b, p.Data...)
 }

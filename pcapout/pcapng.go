@@ -46,22 +46,21 @@ func appendSectionHeader(b []byte, meta *Meta) []byte {
 	return endBlock(b, start)
 }
 
-func appendInterface(b []byte, meta *Meta) []byte {
+func appendInterface(b []byte, name string, linkType uint16) []byte {
 	b, start := beginBlock(b, blockInterface)
-	b = le.AppendUint16(b, meta.LinkType)
+	b = le.AppendUint16(b, linkType)
 	b = le.AppendUint16(b, 0) // reserved
 	b = le.AppendUint32(b, maxPacket)
-	b = appendText(b, optInterfaceName, meta.Interface)
+	b = appendText(b, optInterfaceName, name)
 	b = appendOption(b, optTimeResolution, "\x09") // 10^-9 s
 	return endBlock(b, start)
 }
 
 func appendEnhancedPacket(b []byte, p *Packet) []byte {
 	b, start := beginBlock(b, blockEnhancedPacket)
-	b = le.AppendUint32(b, 0) // the one interface
+	b = le.AppendUint32(b, uint32(p.Interface))
 	b = appendTime(b, p.Time)
-	b = le.AppendUint32(b, uint32(len(p.Data))) // captured
-	b = le.AppendUint32(b, uint32(len(p.Data))) // on the wire
+	b = appendLengths(b, p)
 	b = pad(append(b, p.Data...), len(p.Data))
 	for _, comment := range p.Comments {
 		b = appendText(b, optComment, comment)
@@ -75,13 +74,19 @@ func appendEnhancedPacket(b []byte, p *Packet) []byte {
 }
 
 // appendStatistics counts, as libpcap does, a dropped packet among those received.
-func appendStatistics(b []byte, at time.Time, received, dropped uint64) []byte {
+func appendStatistics(b []byte, iface int, at time.Time, received, dropped uint64) []byte {
 	b, start := beginBlock(b, blockStatistics)
-	b = le.AppendUint32(b, 0) // the one interface
+	b = le.AppendUint32(b, uint32(iface))
 	b = appendTime(b, at)
 	b = appendCount(b, optReceived, received)
 	b = appendCount(b, optDropped, dropped)
 	return endBlock(b, start)
+}
+
+// appendLengths writes how many octets were captured, and were on the wire.
+func appendLengths(b []byte, p *Packet) []byte {
+	b = le.AppendUint32(b, uint32(len(p.Data)))
+	return le.AppendUint32(b, uint32(max(p.Length, len(p.Data))))
 }
 
 // appendTime writes nanoseconds since 1970, the upper half first.

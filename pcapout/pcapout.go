@@ -43,6 +43,7 @@ type Meta struct {
 	OS          string
 	Interface   string // the interface's name
 	LinkType    uint16 // LINKTYPE_* number; default LinkTypeRaw
+	NoInterface bool   // PCAPNG: there is none but those that AddInterface adds
 }
 
 // A Direction is which way a packet went.
@@ -57,10 +58,12 @@ const (
 
 // A Packet is a record of a capture.
 type Packet struct {
-	Time     time.Time // 1970 to 2554; in PCAP, to 2106
-	Dir      Direction
-	Data     []byte   // at most 262144 octets
-	Comments []string // UTF-8, each at most 65535 octets: what is longer is cut
+	Time      time.Time // 1970 to 2554; in PCAP, to 2106
+	Interface int       // where it was captured: 0 for Meta's, else what AddInterface returned
+	Dir       Direction
+	Data      []byte   // at most 262144 octets
+	Length    int      // octets on the wire, where they are more than Data
+	Comments  []string // UTF-8, each at most 65535 octets: what is longer is cut
 }
 
 // maxPacket is the longest packet that Wireshark takes.
@@ -74,7 +77,7 @@ type Writer struct {
 	format  Format
 	buf     []byte // whole records
 	err     error
-	packets uint64
+	packets []uint64  // by interface
 	last    time.Time // of the packet before
 }
 
@@ -86,14 +89,28 @@ func NewWriter(w io.Writer, format Format, meta Meta) (*Writer, error) {
 	cw := &Writer{w: w, format: format, last: time.Unix(0, 0)}
 	if format == PCAP {
 		cw.buf = appendFileHeader(cw.buf, meta.LinkType)
+		cw.packets = make([]uint64, 1)
 	} else {
 		cw.buf = appendSectionHeader(cw.buf, &meta)
-		cw.buf = appendInterface(cw.buf, &meta)
+		if !meta.NoInterface {
+			cw.AddInterface(meta.Interface, meta.LinkType)
+		}
 	}
 	if err := cw.Flush(); err != nil {
 		return nil, err
 	}
 	return cw, nil
+}
+
+// AddInterface adds an interface, which reaches the file with the next Flush, and
+// returns the number that its packets name. PCAP has no room for more than one.
+func (w *Writer) AddInterface(name string, linkType uint16) (int, error) {
+	if w.format == PCAP {
+		return 0, errors.New("a classic pcap holds one interface; pcapng holds more")
+	}
+	w.buf = appendInterface(w.buf, name, linkType)
+	w.packets = append(w.packets, 0)
+	return len(w.packets) - 1, nil
 }
 
 // WritePacket adds a packet, which reaches the file with the next Flush. It
@@ -105,6 +122,9 @@ func (w *Writer) WritePacket(p Packet) error {
 	}
 	if len(p.Data) > maxPacket {
 		return fmt.Errorf("a packet of %d octets is more than a capture holds (%d)", len(p.Data), maxPacket)
+	}
+	if p.Interface < 0 || p.Interface >= len(w.packets) {
+		return fmt.Errorf("the capture has no interface %d", p.Interface)
 	}
 	latest := int64(math.MaxUint64/1_000_000_000 - 1)
 	if w.format == PCAP {
@@ -118,7 +138,7 @@ func (w *Writer) WritePacket(p Packet) error {
 	} else {
 		w.buf = appendEnhancedPacket(w.buf, &p)
 	}
-	w.packets++
+	w.packets[p.Interface]++
 	w.last = p.Time
 	return nil
 }
@@ -144,7 +164,10 @@ func (w *Writer) Close(dropped uint64) error {
 		return w.err
 	}
 	if w.format == PCAPNG {
-		w.buf = appendStatistics(w.buf, w.last, w.packets+dropped, dropped)
+		for i, n := range w.packets {
+			w.buf = appendStatistics(w.buf, i, w.last, n+dropped, dropped)
+			dropped = 0 // all were missed at the first
+		}
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -163,7 +163,7 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, left int) (*Co
 // noAnswer is the error of an attempt to connect that nobody answered.
 func (c *Conn) noAnswer(start time.Time) error {
 	return c.cause(fmt.Errorf("%w: SYNs sent: %d, in %v", stack.ErrTimeout,
-		1+c.tcp.Snapshot().Retransmits, time.Since(start).Round(time.Millisecond)))
+		1+c.tcp.Snapshot().Retransmits, time.Since(start).Round(10*time.Millisecond)))
 }
 
 // open sends the SYN.

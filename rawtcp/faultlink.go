@@ -5,6 +5,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"rawnc/rawtcp/wire"
+	"rawnc/stack/fault"
 )
 
 // Faults is what goes wrong with packets in one direction. Each of the four
@@ -16,6 +19,9 @@ type Faults struct {
 	// Corrupt flips one bit behind the IP header. A checksum that was left to
 	// the network card, as on a loopback, cannot show it.
 	Corrupt float64
+	// Rules, if not nil, say besides what becomes of which segment: those of
+	// fault.Client of what goes out, those of fault.Server of what comes in.
+	Rules *fault.Rules
 	// Seed decides which packets are hit: the same seed gives the same packets
 	// the same fate.
 	Seed uint64
@@ -41,6 +47,7 @@ func WithFaults(l Link, out, in Faults) Link {
 		}
 		return nil
 	})
+	f.in.side = fault.Server
 	go f.read()
 	return f
 }
@@ -89,6 +96,7 @@ func (f *faultLink) Close() error {
 // A lane is one direction of a link with faults. Its packets are whole: all in
 // Header.
 type lane struct {
+	side   fault.Side
 	faults Faults
 	send   func(Outgoing) error
 
@@ -110,6 +118,7 @@ func newLane(f Faults, send func(Outgoing) error) *lane {
 type fate struct {
 	drop, duplicate, reorder, corrupt bool
 	bit                               uint64 // which one to flip, modulo their number
+	delay                             time.Duration
 }
 
 // fate draws the fate of the next packet. It always takes the same number of
@@ -124,17 +133,42 @@ func (l *lane) fate() fate {
 	}
 }
 
+// judge adds what the rules say of a packet.
+func (l *lane) judge(pkt []byte, f *fate) {
+	var p wire.Packet
+	if l.faults.Rules == nil || wire.Parse(pkt, &p) != nil {
+		return
+	}
+	said := l.faults.Rules.Fate(l.side, &p.Segment, l.random.Float64)
+	f.drop = f.drop || said.Drop
+	f.duplicate = f.duplicate || said.Copies > 0
+	f.corrupt = f.corrupt || said.Corrupt
+	f.delay = said.Delay
+}
+
 // pass sends a packet on its way. The error is that of sending it, or nil where
 // it is not sent now.
 func (l *lane) pass(p Outgoing) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fate := l.fate()
+	l.judge(p.Header, &fate)
 	if fate.drop {
 		return nil
 	}
 	if fate.corrupt {
 		flip(p.Header, fate.bit)
+	}
+	if fate.delay > 0 {
+		time.AfterFunc(fate.delay, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.send(p)
+			if fate.duplicate {
+				l.send(p)
+			}
+		})
+		return nil
 	}
 	if fate.reorder {
 		l.hold(p)

@@ -12,6 +12,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"rawnc/rawtcp/wire"
+	"rawnc/stack"
+	"rawnc/stack/fault"
 )
 
 // numbered is an IPv4 packet, as far as a link looks at it, with a number.
@@ -220,5 +224,53 @@ func TestWithFaultsClose(t *testing.T) {
 		if err := <-ended; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s is closed: ReadBatch returned %v", name, err)
 		}
+	}
+}
+
+// A rule hits the segments that it names, and each way has its own.
+func TestFaultRules(t *testing.T) {
+	var rules fault.Rules
+	for _, text := range []string{"drop out data 2", "duplicate in data 1", "delay out data 3 by 1ms"} {
+		rule, err := fault.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules.Add(rule)
+	}
+	a, b := MemoryPair(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), 1500)
+	faults := Faults{Rules: &rules}
+	l := WithFaults(a, faults, faults)
+	defer l.Close()
+	send := func(from Link, src, dst string, payloads ...string) {
+		for i, payload := range payloads {
+			p := wire.Packet{Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), TTL: 64, Segment: stack.Segment{
+				SrcPort: 1, DstPort: 2, Seq: stack.Seq(10 * i), Flags: stack.ACK, Payload: []byte(payload),
+			}}
+			header, err := wire.AppendHeaders(nil, &p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := from.WriteBatch([]Outgoing{{Dst: p.Dst, Header: header, Payload: p.Payload}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	receive := func(at Link, n int) (got []string) {
+		for range n {
+			buf := [][]byte{make([]byte, 1500)}
+			if _, err := at.ReadBatch(buf); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, string(buf[0][40:]))
+		}
+		return got
+	}
+	send(l, "192.0.2.1", "192.0.2.2", "one", "two", "three")
+	if got := receive(b, 2); !slices.Equal(got, []string{"one", "three"}) {
+		t.Errorf("out: %q", got)
+	}
+	send(b, "192.0.2.2", "192.0.2.1", "four", "five")
+	if got := receive(l, 3); !slices.Equal(got, []string{"four", "four", "five"}) {
+		t.Errorf("in: %q", got)
 	}
 }

@@ -44,3 +44,7 @@ type Route struct {
 	Src netip.Addr // our address, with a zone if it is link-local
 	MTU int        // octets
 }
+
+// RawLink returns the link over this machine's raw sockets, for a Host of one's
+// own. It needs the capability CAP_NET_RAW, and Linux.
+func RawLink() (Link, error) { return newRawLink() }

@@ -44,9 +44,11 @@ func (c *Conn) window() uint16 {
 func (c *Conn) synWindow() uint16 { return uint16(min(c.in.room(), 65535)) }
 
 // updateWindow tells the peer of new room after a Read, when what is left of
-// its window at least doubles by it. A smaller gain rides on the next ACK.
+// its window at least doubles by it. A smaller gain rides on the next ACK, and
+// so does any while an ACK is due soon and the peer need not wait for it.
 func (c *Conn) updateWindow() {
-	if !c.state.Synchronized() || c.rcv.hasFIN {
+	if !c.state.Synchronized() || c.rcv.hasFIN ||
+		c.timers.armed(timerDelayedACK) && c.rcvWnd() >= 2*c.cfg.MSS {
 		return
 	}
 	if gain := c.gain(); gain > 0 && gain >= c.rcvWnd() {

@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"golang.org/x/text/message"
-
 	"rawnc/stack"
 )
 
@@ -15,9 +13,22 @@ type Input struct {
 	Src, Dst netip.AddrPort
 	Segment  *stack.Segment
 	Checksum stack.Checksum
-	Frame    int   // its number in a capture file; 0: the narrator counts
+	Frame    int // its number in a capture file; 0: the narrator counts
+	Cut      int // octets at the payload's end that the capture lacks
+	Dir      Direction
 	Live     *Live // what our own stack says of it; nil for a capture file
 }
+
+// Direction is which way a segment went, if the capture tells. The numbers are
+// pcapng's.
+type Direction uint8
+
+// The directions.
+const (
+	DirUnknown Direction = iota
+	DirIn
+	DirOut
+)
 
 // Live is what our own stack says of a segment that it sent or received.
 type Live struct {
@@ -46,31 +57,39 @@ type Account struct {
 	First  bool          // the first segment of its conversation
 
 	Src, Dst netip.AddrPort
-	// Outward tells which way to draw the arrow: we sent it or, in a capture
-	// file, the client did.
+	// Outward tells which way to draw the arrow: we sent it or, where the capture
+	// does not tell, the client did.
 	Outward bool
 
 	Flags          stack.Flags
 	Seq, Ack, Next Number // Ack counts only with the ACK flag
-	Payload        []byte
+	Payload        []byte // as much as was captured
+	Len            int    // octets of payload on the wire
 	WindowRaw      uint16 // as on the wire
 	Window         int    // octets: scaled, if both SYNs were seen to agree on it
 	Options        stack.Options
 	SACK           []Range // the SACK blocks, as numbers of the receiver of this segment
 
-	AcksFrame     int           // the newest segment that it acknowledges for the first time; 0: none
+	// What Wireshark's fields tcp.analysis.* say, with their names.
+	AcksFrame     int           // the segment that its Ack is the end of; 0: none
 	AckRTT        time.Duration // how long after that segment; counts only with AcksFrame
-	BytesInFlight int           // sent and not acknowledged, after it; 0 if it carries no data
-	Analysis      []string      // what is unusual, in Wireshark's names without "tcp.analysis."
-	Checksum      stack.Checksum
-	SrcState      State // of the sender, after it
-	DstState      State // of the receiver, once it has arrived
+	BytesInFlight int           // sent and not acknowledged, after it; 0: not known, or it carries no data
+	DupAckNum     int           // which duplicate of the ACK in DupAckFrame it is; 0: none
+	DupAckFrame   int
+	RTO           time.Duration // how long after RTOFrame it is sent again; counts only with RTOFrame
+	RTOFrame      int           // 0: it is no retransmission
+	Analysis      []string      // what is unusual, without "tcp.analysis."
+
+	Checksum stack.Checksum
+	SrcState State // of the sender, after it
+	DstState State // of the receiver, once it has arrived
 
 	Why      []Sentence // where each number comes from
 	Live     *Live
 	Previous *Summary // of the conversation whose ports this SYN uses again
 
-	say *message.Printer
+	voice *voice
+	args  []Arg // of the sentences in Why
 }
 
 // A Number is a sequence number, as it is on the wire and, where the initial
@@ -101,4 +120,4 @@ func (a *Account) Problem() bool {
 }
 
 // Say renders a sentence in the narrator's language.
-func (a *Account) Say(s Sentence) string { return s.render(a.say) }
+func (a *Account) Say(s Sentence) string { return a.voice.say(s) }

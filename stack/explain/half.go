@@ -19,8 +19,6 @@ type half struct {
 	isnKnown bool // seen in its SYN, or told by the SYN,ACK of the other end
 	synFrame int
 	mss      int // announced; 0: not known
-	offer    int // the window scale in its SYN; -1: none
-	scale    int // the shift of its windows, once both SYNs were seen; -1: not known
 
 	next      stack.Seq // follows the last octet it sent; counts with nextFrame
 	nextFrame int       // the segment that ends at next
@@ -32,9 +30,7 @@ type half struct {
 
 	ack      stack.Seq // the number it last acknowledged
 	ackFrame int       // the first segment with that Ack
-	ackTime  time.Time
-	dups     int // duplicates of that Ack
-	window   int // last offered, octets, scaled if the scale is known
+	window   int       // last offered, octets, scaled if the scale is known
 	winFrame int
 
 	finFrame int
@@ -42,10 +38,11 @@ type half struct {
 	finTime  time.Time
 	finAcked int // the segment that acknowledged it
 
+	unseen    span      // acknowledged last without having been seen
 	probe     probeKind // what its last segment was
-	nextTime  time.Time // when next moved last
 	tally     Tally
 	scaleTold bool
+	flow      flow // as Wireshark sees it
 }
 
 // ending is what stands at the end of a segment in the sequence space.
@@ -76,9 +73,8 @@ type sent struct {
 	at        time.Time
 }
 
-// maxUnacked bounds what is remembered of one end. A conversation with more in
-// flight loses the oldest: its numbers are right, but the Ack names no segment.
-const maxUnacked = 4096
+// span is a run of numbers: [from, to).
+type span struct{ from, to stack.Seq }
 
 // octets is the payload of the segment.
 func (s *sent) octets() int {
@@ -97,10 +93,14 @@ func (h *half) number(seq stack.Seq) Number {
 	return Number{Raw: seq, Rel: uint32(seq - h.isn), Known: h.isnKnown}
 }
 
-func (h *half) learnISN(isn stack.Seq) {
-	if !h.isnKnown {
-		h.isn, h.isnKnown = isn, true
+// begin takes an initial sequence number. Another one than before begins a new
+// sequence space, in which nothing has happened yet.
+func (h *half) begin(isn stack.Seq) {
+	if h.isnKnown && h.isn != isn {
+		h.synFrame, h.nextFrame, h.unaKnown, h.unacked, h.unseen = 0, 0, false, nil, span{}
+		h.finFrame, h.finAcked = 0, 0
 	}
+	h.isn, h.isnKnown = isn, true
 }
 
 // holding finds the oldest segment in flight that covers seq.
@@ -141,7 +141,7 @@ func (h *half) acknowledge(ack stack.Seq) []sent {
 func (h *half) send(s sent) {
 	again := h.nextFrame != 0 && s.seq.Less(h.next) && h.repeat(s)
 	if h.nextFrame == 0 || h.next.Less(s.next) {
-		h.next, h.nextFrame, h.nextTime = s.next, s.frame, s.at
+		h.next, h.nextFrame = s.next, s.frame
 		switch {
 		case s.flags.Has(stack.FIN):
 			h.nextEnd = endFIN
@@ -162,7 +162,7 @@ func (h *half) send(s sent) {
 // one that was overtaken takes its place.
 func (h *half) hold(s sent) {
 	if len(h.unacked) == maxUnacked {
-		h.unacked = h.unacked[1:]
+		h.unacked = h.unacked[1:] // its Ack will name no segment
 	}
 	i := len(h.unacked)
 	for i > 0 && s.next.Less(h.unacked[i-1].next) {

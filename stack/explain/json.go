@@ -3,150 +3,220 @@ package explain
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"math"
-	"net/netip"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"rawnc/stack"
 )
 
-// object is the account in JSON. The names are stable: docs/ has them.
-type object struct {
-	Frame      *int         `json:"frame"`
-	Time       jsonSeconds  `json:"time"`
-	Stream     int          `json:"stream"`
-	Src        netip.Addr   `json:"src"`
-	SrcPort    uint16       `json:"src_port"`
-	Dst        netip.Addr   `json:"dst"`
-	DstPort    uint16       `json:"dst_port"`
-	Flags      []string     `json:"flags"`
-	Seq        *uint32      `json:"seq"`
-	Ack        *uint32      `json:"ack"`
-	NextSeq    *uint32      `json:"next_seq"`
-	SeqRaw     stack.Seq    `json:"seq_raw"`
-	AckRaw     *stack.Seq   `json:"ack_raw"`
-	NextSeqRaw stack.Seq    `json:"next_seq_raw"`
-	Len        int          `json:"len"`
-	Window     int          `json:"window"`
-	WindowRaw  uint16       `json:"window_raw"`
-	Options    jsonOptions  `json:"options"`
-	AcksFrame  *int         `json:"acks_frame"`
-	AckRTT     *jsonSeconds `json:"ack_rtt"`
-	InFlight   *int         `json:"bytes_in_flight"`
-	Analysis   []string     `json:"analysis"`
-	Checksum   string       `json:"checksum"`
-	State      jsonStates   `json:"state"`
-	Why        []string     `json:"why"`
-	Reason     string       `json:"reason,omitempty"`
-}
-
-type jsonOptions struct {
-	MSS           uint16     `json:"mss,omitempty"`
-	SACKPermitted bool       `json:"sack_permitted,omitempty"`
-	WindowScale   *uint8     `json:"window_scale,omitempty"`
-	TSVal         *uint32    `json:"tsval,omitempty"`
-	TSEcr         *uint32    `json:"tsecr,omitempty"`
-	SACK          []jsonSACK `json:"sack,omitempty"`
-	UserTimeout   uint16     `json:"user_timeout,omitempty"`
-}
-
-type jsonSACK struct {
-	Left  stack.Seq `json:"left_raw"`
-	Right stack.Seq `json:"right_raw"`
-}
-
-// jsonStates are the states of the sender and the receiver.
-type jsonStates struct {
-	Src *string `json:"src"`
-	Dst *string `json:"dst"`
-}
-
-// jsonSeconds is a duration in seconds, to the nanosecond.
-type jsonSeconds time.Duration
-
-// MarshalJSON writes a number with nine decimals.
-func (s jsonSeconds) MarshalJSON() ([]byte, error) {
-	sign, d := "", time.Duration(s)
-	if d < 0 {
-		sign, d = "-", -max(d, -math.MaxInt64)
-	}
-	return fmt.Appendf(nil, "%s%d.%09d", sign, d/time.Second, d%time.Second), nil
-}
-
 // JSON is the account as one line of JSON, with the newline. Where a value is
-// not known or does not apply, it is null.
-func JSON(a *Account) []byte {
-	o := object{
-		Time: jsonSeconds(a.Since), Stream: a.Stream,
-		Src: a.Src.Addr(), SrcPort: a.Src.Port(), Dst: a.Dst.Addr(), DstPort: a.Dst.Port(),
-		Flags: a.Flags.Names(),
-		Seq:   a.Seq.json(), NextSeq: a.Next.json(),
-		SeqRaw: a.Seq.Raw, NextSeqRaw: a.Next.Raw,
-		Len: len(a.Payload), Window: a.Window, WindowRaw: a.WindowRaw, Options: a.jsonOptions(),
-		Analysis: a.Analysis, Checksum: a.Checksum.String(),
-		State: jsonStates{a.SrcState.json(), a.DstState.json()},
-		Why:   make([]string, len(a.Why)),
-	}
-	if a.Frame != 0 {
-		o.Frame = &a.Frame
-	}
-	if a.Flags.Has(stack.ACK) {
-		o.Ack, o.AckRaw = a.Ack.json(), &a.Ack.Raw
-	}
+// not known or does not apply, it is null. The names are stable: docs/json.md
+// has them.
+func JSON(a *Account) []byte { return AppendJSON(nil, a) }
+
+// AppendJSON appends JSON(a) to b.
+//
+// It is written out, field by field, because encoding/json would take longer
+// than everything else that explain does. That package judges it in the tests.
+func AppendJSON(b []byte, a *Account) []byte {
+	b = append(b, `{"frame":`...)
+	b = appendInt(b, a.Frame, a.Frame != 0)
+	b = append(b, `,"time":`...)
+	b = appendSeconds(b, a.Since)
+	b = appendField(b, "stream", a.Stream)
+	b = append(b, `,"src":"`...)
+	b = a.Src.Addr().AppendTo(b)
+	b = appendField(append(b, '"'), "src_port", a.Src.Port())
+	b = append(b, `,"dst":"`...)
+	b = a.Dst.Addr().AppendTo(b)
+	b = appendField(append(b, '"'), "dst_port", a.Dst.Port())
+
+	b = append(b, `,"flags":`...)
+	b = append(b, flagLists[a.Flags]...)
+	ack := a.Flags.Has(stack.ACK)
+	b = append(b, `,"seq":`...)
+	b = appendInt(b, a.Seq.Rel, a.Seq.Known)
+	b = append(b, `,"ack":`...)
+	b = appendInt(b, a.Ack.Rel, a.Ack.Known && ack)
+	b = append(b, `,"next_seq":`...)
+	b = appendInt(b, a.Next.Rel, a.Next.Known)
+	b = appendField(b, "seq_raw", a.Seq.Raw)
+	b = append(b, `,"ack_raw":`...)
+	b = appendInt(b, a.Ack.Raw, ack)
+	b = appendField(b, "next_seq_raw", a.Next.Raw)
+	b = appendField(b, "len", a.Len)
+	b = appendField(b, "window", a.Window)
+	b = appendField(b, "window_raw", a.WindowRaw)
+	b = append(b, `,"options":{`...)
+	b = appendOptions(b, &a.Options)
+
+	b = append(b, `},"acks_frame":`...)
+	b = appendInt(b, a.AcksFrame, a.AcksFrame != 0)
+	b = append(b, `,"ack_rtt":`...)
 	if a.AcksFrame != 0 {
-		o.AcksFrame, o.AckRTT = &a.AcksFrame, (*jsonSeconds)(&a.AckRTT)
+		b = appendSeconds(b, a.AckRTT)
+	} else {
+		b = append(b, "null"...)
 	}
-	if len(a.Payload) > 0 {
-		o.InFlight = &a.BytesInFlight
+	b = append(b, `,"bytes_in_flight":`...)
+	b = appendInt(b, a.BytesInFlight, a.BytesInFlight > 0)
+	if a.DupAckNum != 0 {
+		b = appendField(b, "duplicate_ack_num", a.DupAckNum)
 	}
-	if o.Flags == nil {
-		o.Flags = []string{}
+	if a.DupAckFrame != 0 {
+		b = appendField(b, "duplicate_ack_frame", a.DupAckFrame)
 	}
-	if o.Analysis == nil {
-		o.Analysis = []string{}
+	if a.RTOFrame != 0 {
+		b = append(b, `,"rto":`...)
+		b = appendSeconds(b, a.RTO)
+		b = appendField(b, "rto_frame", a.RTOFrame)
 	}
+	b = append(b, `,"analysis":[`...)
+	for i, name := range a.Analysis {
+		b = appendName(b, i, name)
+	}
+	b = append(b, `],"checksum":"`...)
+	b = append(b, a.Checksum.String()...)
+	b = append(b, `","state":{"src":`...)
+	b = appendState(b, a.SrcState)
+	b = append(b, `,"dst":`...)
+	b = appendState(b, a.DstState)
+
+	b = append(b, `},"why":[`...)
 	for i, why := range a.Why {
-		o.Why[i] = a.Say(why)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = a.appendString(b, why)
 	}
+	b = append(b, ']')
 	if reason, ok := a.reason(); ok {
-		o.Reason = a.Say(reason)
+		b = a.appendString(append(b, `,"reason":`...), reason)
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(o); err != nil {
-		panic(err) // there is nothing in it that JSON cannot hold
-	}
-	return b.Bytes()
+	return append(b, "}\n"...)
 }
 
-func (a *Account) jsonOptions() jsonOptions {
-	opt := &a.Options
-	o := jsonOptions{MSS: opt.MSS, SACKPermitted: opt.SACKPermitted, UserTimeout: opt.UserTimeout}
-	if opt.HasWindowScale {
-		o.WindowScale = &opt.WindowScale
-	}
-	if opt.HasTimestamps {
-		o.TSVal, o.TSEcr = &opt.TSVal, &opt.TSEcr
-	}
-	for _, b := range opt.Blocks() {
-		o.SACK = append(o.SACK, jsonSACK(b))
-	}
-	return o
+type integer interface {
+	~int | ~uint8 | ~uint16 | ~uint32
 }
 
-func (n Number) json() *uint32 {
-	if !n.Known {
-		return nil
+func appendInt[N integer](b []byte, n N, known bool) []byte {
+	if !known {
+		return append(b, "null"...)
 	}
-	return &n.Rel
+	return strconv.AppendInt(b, int64(n), 10)
 }
 
-func (s State) json() *string {
+// appendField appends a number that is not the first field.
+func appendField[N integer](b []byte, name string, n N) []byte {
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	return strconv.AppendInt(append(b, '"', ':'), int64(n), 10)
+}
+
+// appendName appends a name, which has nothing to escape, to a list.
+func appendName(b []byte, i int, name string) []byte {
+	if i > 0 {
+		b = append(b, ',')
+	}
+	return append(append(append(b, '"'), name...), '"')
+}
+
+// flagLists has the flags' names as a JSON array, for every set of them.
+var flagLists = func() (lists [256]string) {
+	for f := range lists {
+		b := []byte{'['}
+		for i, name := range stack.Flags(f).Names() {
+			b = appendName(b, i, name)
+		}
+		lists[f] = string(append(b, ']'))
+	}
+	return lists
+}()
+
+func appendState(b []byte, s State) []byte {
 	if !s.Known {
-		return nil
+		return append(b, "null"...)
 	}
-	name := s.String()
-	return &name
+	return appendName(b, 0, s.String())
+}
+
+// appendSeconds appends a time in seconds, to the nanosecond.
+func appendSeconds(b []byte, d time.Duration) []byte {
+	if d < 0 {
+		b, d = append(b, '-'), -max(d, -math.MaxInt64)
+	}
+	b = strconv.AppendInt(b, int64(d/time.Second), 10)
+	b = append(b, '.')
+	ns := d % time.Second
+	for unit := time.Second / 10; unit > 0; unit /= 10 {
+		b = append(b, byte('0'+ns/unit%10))
+	}
+	return b
+}
+
+// appendOptions appends the options that are present, as the fields of an object.
+func appendOptions(b []byte, o *stack.Options) []byte {
+	start := len(b)
+	if o.MSS != 0 {
+		b = appendField(b, "mss", o.MSS)
+	}
+	if o.SACKPermitted {
+		b = append(b, `,"sack_permitted":true`...)
+	}
+	if o.HasWindowScale {
+		b = appendField(b, "window_scale", o.WindowScale)
+	}
+	if o.HasTimestamps {
+		b = appendField(b, "tsval", o.TSVal)
+		b = appendField(b, "tsecr", o.TSEcr)
+	}
+	for i, block := range o.Blocks() {
+		if i == 0 {
+			b = append(b, `,"sack":[{`...)
+		} else {
+			b = append(b, `},{`...)
+		}
+		b = append(b, `"left_raw":`...)
+		b = strconv.AppendUint(b, uint64(block.Left), 10)
+		b = appendField(b, "right_raw", block.Right)
+	}
+	if o.SACKCount > 0 {
+		b = append(b, "}]"...)
+	}
+	if o.UserTimeout != 0 {
+		b = appendField(b, "user_timeout", o.UserTimeout)
+	}
+	if len(b) > start {
+		b = append(b[:start], b[start+1:]...) // the first has no comma before it
+	}
+	return b
+}
+
+// appendString appends a sentence as a JSON string. Most have nothing to escape.
+func (a *Account) appendString(b []byte, s Sentence) []byte {
+	b = append(b, '"')
+	start := len(b)
+	var sp speech
+	b = sp.append(b, a.voice, s.Format, s.Args)
+	if sp.unclean {
+		var quoted bytes.Buffer
+		enc := json.NewEncoder(&quoted)
+		enc.SetEscapeHTML(false)
+		enc.Encode(string(b[start:])) // a string in memory: there is no error
+		return append(b[:start-1], bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
+	}
+	return append(b, '"')
+}
+
+// clean reports whether a text stands in a JSON string as it is.
+func clean(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return utf8.ValidString(text)
 }

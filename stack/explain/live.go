@@ -42,7 +42,7 @@ func (a *Account) reason() (s Sentence, ok bool) {
 	s.Format, ok = reasons[a.Live.Reason.Kind]
 	switch a.Live.Reason.Kind {
 	case stack.ReasonRetransmitTimeout, stack.ReasonWindowProbe, stack.ReasonKeepAlive:
-		s.Args = []any{a.Live.Reason.N}
+		s.Args = appendArgs(nil, []any{a.Live.Reason.N})
 	}
 	return s, ok
 }
@@ -78,33 +78,33 @@ func (t *telling) verdict(j *stack.Judgment) {
 	switch j.Verdict {
 	case stack.VerdictAccepted, stack.VerdictReset:
 	case stack.VerdictOutOfOrder:
-		t.note("", "our stack holds it back until what lies before it arrives: it expects %v", expected)
+		t.note("our stack holds it back until what lies before it arrives: it expects %v", expected)
 	case stack.VerdictOldData:
-		t.note("", "our stack discards it and acknowledges again: everything before %v was received", expected)
+		t.note("our stack discards it and acknowledges again: everything before %v was received", expected)
 	case stack.VerdictOutsideWindow:
-		t.note("", "our stack discards it: it lies outside the window, which is %v to %v",
+		t.note("our stack discards it: it lies outside the window, which is %v to %v",
 			expected, t.from.number(j.RcvNxt.Add(j.RcvWnd)).shown())
 	case stack.VerdictPAWS:
-		t.note("", "our stack discards it: its timestamp is older than the last one, so it is an old duplicate (RFC 7323, PAWS)")
+		t.note("our stack discards it: its timestamp is older than the last one, so it is an old duplicate (RFC 7323, PAWS)")
 	case stack.VerdictNoTimestamp:
-		t.note("", "our stack discards it: timestamps were agreed on, and it has none (RFC 7323)")
+		t.note("our stack discards it: timestamps were agreed on, and it has none (RFC 7323)")
 	case stack.VerdictBadAck:
-		t.note("", "our stack does not take its Ack: what was sent lies between %v and %v",
+		t.note("our stack does not take its Ack: what was sent lies between %v and %v",
 			t.to.number(j.SndUna).shown(), t.to.number(j.SndNxt).shown())
 	case stack.VerdictBlindRST:
-		t.note("", "our stack does not believe this RST: it is in the window, but is not %v, the number expected (RFC 5961)", expected)
+		t.note("our stack does not believe this RST: it is in the window, but is not %v, the number expected (RFC 5961)", expected)
 	case stack.VerdictBlindSYN:
-		t.note("", "our stack does not believe this SYN: the connection exists already (RFC 5961)")
+		t.note("our stack does not believe this SYN: the connection exists already (RFC 5961)")
 	case stack.VerdictNoACK:
-		t.note("", "our stack discards it: every segment after the SYN must have the ACK flag")
+		t.note("our stack discards it: every segment after the SYN must have the ACK flag")
 	case stack.VerdictAfterClose:
-		t.note("", "our stack cannot deliver it: the application has gone")
+		t.note("our stack cannot deliver it: the application has gone")
 	case stack.VerdictWindowClosed:
-		t.note("", "our stack discards it: its window is closed, and %v is still what it expects", expected)
+		t.note("our stack discards it: its window is closed, and %v is still what it expects", expected)
 	case stack.VerdictIgnored:
-		t.note("", "our stack ignores it: it means nothing in this state")
+		t.note("our stack ignores it: it means nothing in this state")
 	case stack.VerdictNoConnection:
-		t.note("", "our stack knows no such connection")
+		t.note("our stack knows no such connection")
 	}
 }
 
@@ -113,5 +113,5 @@ func (t *telling) refused(err error) {
 	if reason, ok := t.reason(); ok {
 		t.Why = append(t.Why, reason)
 	}
-	t.note("", "the system refused to send it, and nothing crossed: %s", err.Error())
+	t.note("the system refused to send it, and nothing crossed: %s", err.Error())
 }

@@ -13,20 +13,25 @@ import (
 	"time"
 
 	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"rawnc/stack"
 )
 
 // A Narrator explains segments, one after the other. The same segments always
 // give the same words. It is not safe for use by several goroutines at once.
-// Its memory grows with the conversations that have not ended (End), and for
+// Its memory grows with the conversations that are open at once, and for
 // each of them with what is in flight, up to a bound.
 type Narrator struct {
-	say           *message.Printer
+	// Forgotten, if set, is given the summary of a conversation that the narrator
+	// forgets before its End, to bound its memory.
+	Forgotten func(*Summary)
+
+	voice         *voice
+	telling       telling // of the segment at hand
 	conversations map[pair]*conversation
 	streams       int
-	frames        int
+	frames        int // counted where Input has none
+	segments      int
 	start         time.Time
 }
 
@@ -49,10 +54,14 @@ type conversation struct {
 	start    time.Time
 	last     time.Time
 	frames   int
+	seen     int  // the narrator's count of segments, at its last one
 	taught   bool // that only SYN and FIN take a number of their own
 	opening  Opening
 	closing  Closing
-	closer   *half // sent its FIN first
+	synTime  time.Time
+	firstRTT time.Duration // from the last SYN to the next ACK; 0: not known
+	ended    bool          // a FIN or a RST was seen
+	closer   *half         // sent its FIN first
 	resetter *half
 	resetAt  int
 	complete bool // both directions were closed and acknowledged
@@ -60,13 +69,24 @@ type conversation struct {
 
 // NewNarrator returns a narrator that speaks the language.
 func NewNarrator(lang language.Tag) *Narrator {
-	return &Narrator{say: message.NewPrinter(lang), conversations: map[pair]*conversation{}}
+	return &Narrator{voice: newVoice(lang), conversations: map[pair]*conversation{}}
 }
 
 // Segment takes the next segment and tells of it. It keeps nothing of in, but
 // the account shares the payload with it.
 func (n *Narrator) Segment(in Input) *Account {
+	a := new(Account)
+	n.SegmentInto(a, in)
+	return a
+}
+
+// SegmentInto tells of the next segment in a, in place of what it held. Whoever
+// needs an account no longer than until the next segment saves its memory so.
+func (n *Narrator) SegmentInto(a *Account, in Input) {
 	seg := in.Segment
+	in.Time = in.Time.Round(0) // as a capture has it: the wall clock alone
+	n.segments++
+	n.tidy(in.Time)
 	if n.start.IsZero() {
 		n.start = in.Time
 	}
@@ -78,26 +98,33 @@ func (n *Narrator) Segment(in Input) *Account {
 	}
 	c, previous := n.conversation(in)
 	from, to := c.sides(in.Src)
-	a := &Account{
+	c.seen = n.segments
+	*a = Account{
 		Frame: frameNo, Time: in.Time, Since: in.Time.Sub(n.start),
 		Stream: c.stream, First: c.frames == 0,
 		Src: in.Src, Dst: in.Dst,
-		Flags: seg.Flags, Payload: seg.Payload,
+		Flags: seg.Flags, Payload: seg.Payload, Len: len(seg.Payload) + max(in.Cut, 0),
 		WindowRaw: seg.Window, Options: seg.Options,
 		Checksum: in.Checksum, Live: in.Live,
-		Outward: from == &c.ends[0], say: n.say,
+		Outward: from == &c.ends[0], voice: n.voice,
+		SACK: a.SACK[:0], Why: a.Why[:0], args: a.args[:0],
 	}
-	if in.Live != nil {
+	switch {
+	case in.Live != nil:
 		a.Outward = in.Live.Sent
+	case in.Dir != DirUnknown:
+		a.Outward = in.Dir == DirOut
 	}
-	t := &telling{Account: a, c: c, seg: seg, from: from, to: to}
+	t := &n.telling
+	*t = telling{Account: a, c: c, seg: seg, from: from, to: to}
 	t.numbers()
 	if !crossed {
 		t.refused(in.Live.SendError)
 	} else {
 		if previous != nil {
 			a.Previous = previous
-			t.note("reused_ports", "a new SYN with another initial sequence number: a new connection between the same ports")
+			t.found |= foundReusedPorts
+			t.add(Unusual, "a new SYN with another initial sequence number: a new connection between the same ports")
 		}
 		t.tell()
 	}
@@ -111,7 +138,6 @@ func (n *Narrator) Segment(in Input) *Account {
 			*ours = State{in.Live.State, true}
 		}
 	}
-	return a
 }
 
 // conversation finds the conversation of a segment, or begins one. A SYN with
@@ -133,8 +159,8 @@ func (n *Narrator) conversation(in Input) (c *conversation, previous *Summary) {
 		client, server = server, client
 	}
 	c.roles = in.Segment.Flags.Has(stack.SYN)
-	c.ends[0] = half{addr: client, offer: -1, scale: -1}
-	c.ends[1] = half{addr: server, offer: -1, scale: -1}
+	c.ends[0] = half{addr: client, flow: newFlow()}
+	c.ends[1] = half{addr: server, flow: newFlow()}
 	return c, previous
 }
 
@@ -146,7 +172,7 @@ func (c *conversation) reopenedBy(in Input) bool {
 		return false
 	}
 	from, _ := c.sides(in.Src)
-	return from.tally.Segments > 0 && (!from.isnKnown || from.isn != in.Segment.Seq)
+	return from.flow.baseKnown && from.flow.base != in.Segment.Seq
 }
 
 // sides returns the end with the address src, and the other.

@@ -11,13 +11,13 @@ func (t *telling) whyWindow() {
 	case t.is(stack.RST):
 	case t.is(stack.SYN):
 		t.add(Detail, "Window %d: as it is, for the window of a SYN is never scaled", raw)
-	case from.scale > 0:
+	case from.flow.scale > 0:
 		kind := Detail
 		if !from.scaleTold {
 			kind, from.scaleTold = Arithmetic, true
 		}
-		t.add(kind, "Window %d = %d × 2^%d: %v announced the scale %d", t.Window, raw, from.scale, frame(from.synFrame), from.scale)
-	case from.scale == 0:
+		t.add(kind, "Window %d = %d × 2^%d: %v announced the scale %d", t.Window, raw, from.flow.scale, frame(from.synFrame), from.flow.scale)
+	case from.flow.scale != scaleUnknown:
 		t.add(Detail, "Window %d: as it is, for no scale applies", raw)
 	default:
 		t.add(Detail, "Window %d on the wire; how it is scaled is not known, for the SYNs were not both captured", raw)

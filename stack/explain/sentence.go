@@ -1,10 +1,11 @@
 package explain
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
-	"golang.org/x/text/message"
+	"rawnc/stack"
 )
 
 // A Sentence is one thing that is told of a segment. Its words are the key of
@@ -12,7 +13,7 @@ import (
 type Sentence struct {
 	Kind   Kind
 	Format string // English, and the key of every translation
-	Args   []any
+	Args   []Arg
 }
 
 // Kind is what a Sentence is about, and so how soon it is wanted.
@@ -27,42 +28,84 @@ const (
 	Detail                 // what can be left out: windows, options
 )
 
-// render puts the sentence into the words of p's language. Arguments that are
-// words themselves are translated too.
-func (s Sentence) render(p *message.Printer) string {
-	args := make([]any, len(s.Args))
-	for i, arg := range s.Args {
-		switch arg := arg.(type) {
-		case word:
-			args[i] = p.Sprintf(string(arg))
-		case Sentence:
-			args[i] = arg.render(p)
-		default:
-			args[i] = arg
-		}
-	}
-	return p.Sprintf(s.Format, args...)
-}
-
-// The types of arguments. An int is printed with its thousands apart, which is
-// right for sizes and wrong for names: a sequence number is a plain one.
+// The types of arguments, with int, string, netip.AddrPort, stack.State and
+// Sentence. An int is printed with its thousands apart, which is right for sizes
+// and wrong for names: a sequence number is a plain one.
 type (
 	word    string // is translated
 	plain   uint32 // a sequence number
 	frame   int    // the number of a segment
+	octets  int    // a count of octets, in words
 	elapsed time.Duration
 )
+
+// An Arg is an argument of a sentence. It is no interface, so that making one
+// allocates nothing: there are some thirty in the account of a segment.
+type Arg struct {
+	kind   argKind
+	number int64
+	text   string // for a Sentence, the format
+	args   []Arg  // of a Sentence
+}
+
+type argKind uint8
+
+const (
+	argText argKind = iota
+	argWord
+	argInt
+	argPlain
+	argFrame
+	argOctets
+	argElapsed
+	argState
+	argSentence
+)
+
+// appendArgs appends arguments of the types above. It lets none of them escape,
+// which is why it ends there: an argument of another type is a mistake, and
+// shows as fmt shows one.
+func appendArgs(list []Arg, args []any) []Arg {
+	for _, arg := range args {
+		list = append(list, Arg{})
+		a := &list[len(list)-1]
+		switch arg := arg.(type) {
+		case word:
+			a.kind, a.text = argWord, string(arg)
+		case int:
+			a.kind, a.number = argInt, int64(arg)
+		case plain:
+			a.kind, a.number = argPlain, int64(arg)
+		case frame:
+			a.kind, a.number = argFrame, int64(arg)
+		case octets:
+			a.kind, a.number = argOctets, int64(arg)
+		case elapsed:
+			a.kind, a.number = argElapsed, int64(arg)
+		case stack.State:
+			a.kind, a.number = argState, int64(arg)
+		case Sentence:
+			a.kind, a.text, a.args = argSentence, arg.Format, arg.Args
+		case netip.AddrPort:
+			a.text = arg.String()
+		case string:
+			a.text = arg
+		default:
+			a.text = "%!(BADTYPE)"
+		}
+	}
+	return list
+}
+
+// phrase makes a sentence, or a part of one.
+func phrase(kind Kind, format string, args ...any) Sentence {
+	return Sentence{kind, format, appendArgs(nil, args)}
+}
 
 func (n plain) String() string { return strconv.FormatUint(uint64(n), 10) }
 func (f frame) String() string { return "#" + strconv.Itoa(int(f)) }
 
-func (e elapsed) String() string {
-	d := time.Duration(e)
-	if d >= time.Second || d <= -time.Second {
-		return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) + " s"
-	}
-	return strconv.FormatFloat(float64(d)/1e6, 'f', 3, 64) + " ms"
-}
+func (e elapsed) String() string { return string(appendElapsed(nil, time.Duration(e))) }
 
 // of shows a number as the rest of the sentence counts: relative where it can be.
 func (n Number) shown() plain {

@@ -170,7 +170,7 @@ func (t *telling) finish() {
 	if from.finFrame != 0 {
 		return
 	}
-	from.finFrame, from.finSeq, from.finTime = t.Frame, t.seg.Next()-1, t.Time
+	from.finFrame, from.finSeq, from.finTime = t.Frame, t.Next.Raw-1, t.Time
 	t.closes()
 	switch {
 	case from.in(stack.StateCloseWait) && to.finAcked == 0:
@@ -241,16 +241,16 @@ func (t *telling) reset() {
 	switch {
 	case to.in(stack.StateSynSent) && t.acksSYN():
 		t.c.opening = OpenRefused
-		t.note("", "the connection is refused: nobody listens at port %v, or a firewall answers so", plain(from.addr.Port()))
+		t.note("the connection is refused: nobody listens at port %v, or a firewall answers so", plain(from.addr.Port()))
 		from.state = State{stack.StateClosed, true}
 	case !t.arrives():
 		return
 	case to.ackFrame != 0 && t.seg.Seq != to.ack && t.seg.Seq != from.next:
-		t.note("", "this RST has not the number that %s expects, which is %v: whoever follows RFC 5961 does not believe it, and asks back with a challenge ACK",
+		t.note("this RST has not the number that %s expects, which is %v: whoever follows RFC 5961 does not believe it, and asks back with a challenge ACK",
 			t.receiver(), from.number(to.ack).shown())
 		return
 	default:
-		t.note("", "the connection is reset: %s gives it up at once, and what was on its way is lost", t.sender())
+		t.note("the connection is reset: %s gives it up at once, and what was on its way is lost", t.sender())
 		t.enter(from, stack.StateClosed, stack.CauseAbort)
 	}
 	t.enter(to, stack.StateClosed, stack.CauseRST)

@@ -3,8 +3,6 @@ package explain
 import (
 	"net/netip"
 	"time"
-
-	"golang.org/x/text/message"
 )
 
 // A Summary is the verdict on a conversation.
@@ -19,7 +17,7 @@ type Summary struct {
 	Sent           [2]Tally // by the client, by the server
 	Why            []Sentence
 
-	say *message.Printer
+	voice *voice
 }
 
 // Opening is how a conversation began.
@@ -49,15 +47,15 @@ const (
 )
 
 // Say renders a sentence in the narrator's language.
-func (s *Summary) Say(w Sentence) string { return w.render(s.say) }
+func (s *Summary) Say(w Sentence) string { return s.voice.say(w) }
 
 func (n *Narrator) summary(c *conversation) *Summary {
 	s := &Summary{
 		Stream: c.stream, Client: c.ends[0].addr, Server: c.ends[1].addr, Roles: c.roles,
 		Segments: c.frames, Lasted: c.last.Sub(c.start),
 		Opening: c.opening, Closing: c.closing,
-		Sent: [2]Tally{c.ends[0].tally, c.ends[1].tally},
-		say:  n.say,
+		Sent:  [2]Tally{c.ends[0].tally, c.ends[1].tally},
+		voice: n.voice,
 	}
 	if c.resetAt != 0 {
 		s.Closing = CloseReset
@@ -71,7 +69,7 @@ func (n *Narrator) summary(c *conversation) *Summary {
 }
 
 func (s *Summary) add(kind Kind, format string, args ...any) {
-	s.Why = append(s.Why, Sentence{kind, format, args})
+	s.Why = append(s.Why, phrase(kind, format, args...))
 }
 
 func (s *Summary) opened() {
@@ -96,7 +94,7 @@ func (s *Summary) sent(who any, t Tally) {
 		s.add(Meaning, "%s sent nothing", who)
 		return
 	}
-	segments := Sentence{Format: "%d segments", Args: []any{t.Segments}}
+	segments := phrase(Meaning, "%d segments", t.Segments)
 	if t.Segments == 1 {
 		segments = Sentence{Format: "1 segment"}
 	}

@@ -59,8 +59,7 @@ func (s TextStyle) Format(a *Account) string {
 // Summary writes the verdict on a conversation, in the same way.
 func (s TextStyle) Summary(sum *Summary) string {
 	var b strings.Builder
-	ends := Sentence{Format: "%v → %v: %d segments in %v",
-		Args: []any{sum.Client, sum.Server, sum.Segments, elapsed(sum.Lasted)}}
+	ends := phrase(Meaning, "%v → %v: %d segments in %v", sum.Client, sum.Server, sum.Segments, elapsed(sum.Lasted))
 	s.write(&b, bold, []string{sum.Say(ends)}, " ")
 	for _, why := range sum.Why {
 		s.sentence(&b, why, sum.Say(why))
@@ -111,7 +110,7 @@ func (s TextStyle) head(a *Account) []string {
 		parts = append(parts, s.number("Next", a.Next))
 	}
 	parts = append(parts,
-		"Len "+strconv.Itoa(len(a.Payload)),
+		"Len "+strconv.Itoa(a.Len),
 		"Win "+strconv.Itoa(a.Window))
 	parts = append(parts, s.options(a)...)
 	if len(a.Payload) > 0 {

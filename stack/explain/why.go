@@ -12,54 +12,56 @@ type telling struct {
 	seg      *stack.Segment
 	from, to *half
 
+	found findings  // Wireshark's names for it
 	probe probeKind // the segment asks for an answer
 	fresh int       // octets of payload that were not seen before
 	acked []sent    // the segments that it acknowledges for the first time
 }
 
 func (t *telling) add(kind Kind, format string, args ...any) {
-	t.Why = append(t.Why, Sentence{kind, format, args})
+	t.Why = append(t.Why, t.phrase(kind, format, args...))
 }
 
-// note adds something unusual, with Wireshark's name for it, if it has one.
-func (t *telling) note(analysis, format string, args ...any) {
-	if analysis != "" {
-		t.Analysis = append(t.Analysis, analysis)
-	}
-	t.add(Unusual, format, args...)
+// phrase makes a sentence whose arguments stand with all others of the account.
+func (t *telling) phrase(kind Kind, format string, args ...any) Sentence {
+	start := len(t.args)
+	t.args = appendArgs(t.args, args)
+	return Sentence{kind, format, t.args[start:len(t.args):len(t.args)]}
 }
+
+// note adds something unusual.
+func (t *telling) note(format string, args ...any) { t.add(Unusual, format, args...) }
 
 func (t *telling) sender() any           { return t.c.name(t.from) }
 func (t *telling) receiver() any         { return t.c.name(t.to) }
 func (t *telling) is(f stack.Flags) bool { return t.seg.Flags.Has(f) }
 
-// octets counts in words.
-func octets(n int) Sentence {
-	switch n {
-	case 0:
-		return Sentence{Format: "no octets"}
-	case 1:
-		return Sentence{Format: "1 octet"}
-	}
-	return Sentence{Format: "%d octets", Args: []any{n}}
-}
-
 // numbers sets Seq, Ack, Next and the window, as both ends count.
 func (t *telling) numbers() {
 	if t.is(stack.SYN) {
-		t.from.learnISN(t.seg.Seq)
-		if t.is(stack.ACK) {
-			t.to.learnISN(t.seg.Ack - 1)
+		if t.from.isnKnown && t.from.isn != t.seg.Seq {
+			t.note("another initial sequence number than before: what %s said first came from an earlier connection, or it has forgotten it", t.sender())
+		}
+		t.from.begin(t.seg.Seq)
+		if t.is(stack.ACK) && !t.to.isnKnown {
+			t.to.begin(t.seg.Ack - 1)
 		}
 	}
 	t.Seq = t.from.number(t.seg.Seq)
-	t.Next = t.from.number(t.seg.Next())
+	next := t.seg.Seq.Add(t.Len)
+	if t.is(stack.SYN) {
+		next++
+	}
+	if t.is(stack.FIN) {
+		next++
+	}
+	t.Next = t.from.number(next)
 	if t.is(stack.ACK) {
 		t.Ack = t.to.number(t.seg.Ack)
 	}
 	t.Window = int(t.seg.Window)
-	if t.from.scale > 0 && !t.is(stack.SYN) {
-		t.Window <<= t.from.scale
+	if !t.is(stack.SYN) {
+		t.Window <<= max(t.from.flow.scale, 0)
 	}
 	for _, b := range t.seg.Options.Blocks() {
 		t.SACK = append(t.SACK, Range{t.to.number(b.Left), t.to.number(b.Right)})
@@ -72,8 +74,9 @@ func (t *telling) tell() {
 	t.c.frames++
 	t.c.last = t.Time
 	t.from.tally.Segments++
+	t.analyse()
 	if t.Checksum == stack.ChecksumWrong {
-		t.note("", "the checksum is wrong: %s throws the segment away, as if it had been lost on the way", t.receiver())
+		t.note("the checksum is wrong: %s throws the segment away, as if it had been lost on the way", t.receiver())
 		return
 	}
 	t.compare()
@@ -100,43 +103,21 @@ func (t *telling) book() {
 		switch {
 		case from.ackFrame == 0 || from.ack.Less(seg.Ack):
 			from.ack, from.ackFrame = seg.Ack, t.Frame
-			from.ackTime = t.Time
-			from.dups = 0
-		case from.ack == seg.Ack && from.dups > 0:
-			from.ackTime = t.Time
 		}
 	}
 	from.window, from.winFrame = t.Window, t.Frame
 	if t.is(stack.SYN) {
-		t.bookSYN()
+		from.synFrame, from.mss = t.Frame, int(seg.Options.MSS)
 	}
 	if t.probe == probeNone {
 		from.tally.Octets += t.fresh
-		from.send(sent{frame: t.Frame, seq: seg.Seq, next: seg.Next(), flags: seg.Flags, at: t.Time})
+		from.send(sent{frame: t.Frame, seq: seg.Seq, next: t.Next.Raw, flags: seg.Flags, at: t.Time})
 	}
-	if len(seg.Payload) > 0 {
-		t.BytesInFlight = from.outstanding()
+	if t.Len > 0 {
 		if room := t.to.ack.Add(t.to.window).Sub(from.next); t.to.winFrame != 0 && t.to.ackFrame != 0 && room >= 0 {
 			t.add(Detail, "%d of the octets sent are not acknowledged yet; the window of %s has room for %d more",
-				t.BytesInFlight, t.receiver(), room)
+				from.outstanding(), t.receiver(), room)
 		}
-	}
-}
-
-// bookSYN takes what the SYN announces. Windows are scaled if both SYNs offer
-// it (RFC 7323, section 2.2), by at most 14 (section 2.3).
-func (t *telling) bookSYN() {
-	from, to, opt := t.from, t.to, &t.seg.Options
-	from.synFrame, from.mss, from.offer = t.Frame, int(opt.MSS), -1
-	if opt.HasWindowScale {
-		from.offer = min(int(opt.WindowScale), 14)
-	}
-	switch {
-	case to.synFrame == 0:
-	case from.offer >= 0 && to.offer >= 0:
-		from.scale, to.scale = from.offer, to.offer
-	default:
-		from.scale, to.scale = 0, 0
 	}
 }
 
@@ -193,7 +174,7 @@ func (t *telling) whyNext() {
 	if t.is(stack.RST) {
 		return
 	}
-	seq, next, n := t.Seq.shown(), t.Next.shown(), len(t.seg.Payload)
+	seq, next, n := t.Seq.shown(), t.Next.shown(), t.Len
 	switch {
 	case t.is(stack.SYN) && n == 0:
 		t.add(Arithmetic, "Next %v = Seq %v + 1: the SYN takes one number", next, seq)
@@ -208,7 +189,7 @@ func (t *telling) whyNext() {
 	default:
 		t.add(Arithmetic, "Next %v = Seq %v + %s", next, seq, octets(n))
 	}
-	if t.seg.Next() < t.seg.Seq {
+	if t.Next.Raw < t.seg.Seq {
 		t.add(Arithmetic, "on the wire the numbers reach 2^32 in this segment, and begin again at 0")
 	}
 }
@@ -216,25 +197,26 @@ func (t *telling) whyNext() {
 // absolute gives the numbers as they are on the wire, which are the initial
 // sequence number and the relative one together.
 func (t *telling) absolute() {
-	var parts []any
-	part := func(name string, isn stack.Seq, n Number) {
-		if !n.Known || n.Rel == 0 {
+	var parts [3]any
+	n := 0
+	part := func(format, wrapped string, isn stack.Seq, number Number) {
+		if !number.Known || number.Rel == 0 {
 			return
 		}
-		format := name + " %v + %v = %v"
-		if n.Raw < isn {
-			format = name + " %v + %v - 2^32 = %v"
+		if number.Raw < isn {
+			format = wrapped
 		}
-		parts = append(parts, Sentence{Format: format, Args: []any{plain(isn), plain(n.Rel), plain(n.Raw)}})
+		parts[n] = t.phrase(Arithmetic, format, plain(isn), plain(number.Rel), plain(number.Raw))
+		n++
 	}
-	part("Seq", t.from.isn, t.Seq)
-	part("Ack", t.to.isn, t.Ack)
-	if t.seg.Len() > 0 {
-		part("Next", t.from.isn, t.Next)
+	part("Seq %v + %v = %v", "Seq %v + %v - 2^32 = %v", t.from.isn, t.Seq)
+	part("Ack %v + %v = %v", "Ack %v + %v - 2^32 = %v", t.to.isn, t.Ack)
+	if t.Next.Raw != t.seg.Seq {
+		part("Next %v + %v = %v", "Next %v + %v - 2^32 = %v", t.from.isn, t.Next)
 	}
 	formats := [...]string{"", "absolute: %s", "absolute: %s, %s", "absolute: %s, %s, %s"}
-	if len(parts) > 0 {
-		t.add(Arithmetic, formats[len(parts)], parts...)
+	if n > 0 {
+		t.add(Arithmetic, formats[n], parts[:n]...)
 	}
 }
 
@@ -249,14 +231,15 @@ func (t *telling) whyAck() {
 	case from.ackFrame != 0 && t.seg.Ack == from.ack:
 		t.ackAgain()
 	case from.ackFrame != 0 && t.seg.Ack.Less(from.ack):
-		t.note("", "Ack %v is older than the %v of %v: this segment was overtaken on its way, or is no part of the conversation",
+		t.note("Ack %v is older than the %v of %v: this segment was overtaken on its way, or is no part of the conversation",
 			ack, to.number(from.ack).shown(), frame(from.ackFrame))
 	case to.nextFrame == 0:
 		t.add(Arithmetic, "Ack %v: the next number that %s expects; what it acknowledges was not captured", ack, t.sender())
 		t.seenInAck()
 	case to.next.Less(t.seg.Ack) && !t.answersProbe():
-		t.note("ack_lost_segment", "Ack %v acknowledges more than was seen of %s, which was up to %v: the capture lacks what lies between",
+		t.note("Ack %v acknowledges more than was seen of %s, which was up to %v: the capture lacks what lies between",
 			ack, t.receiver(), to.number(to.next).shown())
+		to.unseen = span{to.next, t.seg.Ack}
 		t.seenInAck()
 	default:
 		t.ackAdvances()
@@ -330,11 +313,8 @@ func (t *telling) acknowledges() {
 	}
 	last := &t.acked[len(t.acked)-1]
 	rest := t.rest()
-	t.AckRTT = t.Time.Sub(last.at)
-	after := elapsed(t.AckRTT)
-	if last.next == t.seg.Ack {
-		t.AcksFrame = last.frame
-	}
+	rtt := t.Time.Sub(last.at)
+	after := elapsed(rtt)
 	switch {
 	case last.again != 0:
 		t.add(Meaning, "acknowledges %v or its repetition %v, one cannot tell which; %s", frame(last.frame), frame(last.again), rest)
@@ -345,7 +325,7 @@ func (t *telling) acknowledges() {
 		t.add(Meaning, "acknowledges %d segments, the last of them, %v, after %v; %s", len(t.acked), frame(last.frame), after, rest)
 	}
 	if !t.is(stack.RST) {
-		t.to.tally.RTT.add(t.AckRTT)
+		t.to.tally.RTT.add(rtt)
 	}
 }
 
@@ -359,9 +339,9 @@ func (t *telling) rest() Sentence {
 	case fin && n == 1:
 		return Sentence{Format: "the FIN is outstanding"}
 	case fin:
-		return Sentence{Format: "%s and the FIN are outstanding", Args: []any{octets(n - 1)}}
+		return t.phrase(Meaning, "%s and the FIN are outstanding", octets(n-1))
 	case n == 1:
 		return Sentence{Format: "1 octet is outstanding"}
 	}
-	return Sentence{Format: "%d octets are outstanding", Args: []any{n}}
+	return t.phrase(Meaning, "%d octets are outstanding", n)
 }

@@ -49,9 +49,11 @@ const (
 // A frame is a segment or an ICMP error on its way.
 type frame struct {
 	From    Point         // who put it on the path
+	To      Point         // AtA or AtB
 	ID      int           // counts what From sent, from 1; a copy made by the network keeps it
 	Seg     stack.Segment // with ICMP: the segment that it quotes
 	ICMP    *stack.ICMPError
+	Quoted  int  // with ICMP: the ID of what it quotes; 0: not known
 	Corrupt bool // a bit was flipped on the way
 }
 
@@ -113,7 +115,7 @@ func (h *Host) transmit(f *frame, lost bool) bool {
 		if e.Kind == stack.ICMPPacketTooBig {
 			e.MTU = out.MTU
 		}
-		n.At(n.Now.Add(out.Delay/2), func() { n.Tell(h, e, f.Seg) })
+		n.At(n.Now.Add(out.Delay/2), func() { n.tell(h, e, f.Seg, f.ID) })
 		lost = true
 	}
 	at := n.Now
@@ -152,22 +154,26 @@ func (h *Host) transmit(f *frame, lost bool) bool {
 // Tell sends a host an ICMP error from the middle, about a segment that the
 // host sent.
 func (n *Network) Tell(h *Host, e *stack.ICMPError, about stack.Segment) {
-	f := n.injected(about)
-	f.ICMP = e
+	n.tell(h, e, about, 0)
+}
+
+func (n *Network) tell(h *Host, e *stack.ICMPError, about stack.Segment, id int) {
+	f := n.inject(h, frame{Seg: about, ICMP: e, Quoted: id})
 	h.expect(n.Now.Add(h.peer.Out.Delay/2), f)
 }
 
 // Inject puts a segment on the way to a host in the middle, as a forger does,
 // or a network that kept it for long.
 func (n *Network) Inject(to *Host, seg stack.Segment) {
-	to.expect(n.Now.Add(to.peer.Out.Delay/2), n.injected(seg))
+	to.expect(n.Now.Add(to.peer.Out.Delay/2), n.inject(to, frame{Seg: seg}))
 }
 
-func (n *Network) injected(seg stack.Segment) *frame {
+// inject gives the middle's frame its number, and lets it cross the middle.
+func (n *Network) inject(to *Host, f frame) *frame {
 	n.forged++
-	f := &frame{From: Middle, ID: n.forged, Seg: seg}
-	n.pass(n.Now, f)
-	return f
+	f.From, f.To, f.ID = Middle, to.point, n.forged
+	n.pass(n.Now, &f)
+	return &f
 }
 
 // expect makes a frame arrive at a time.

@@ -346,6 +346,9 @@ func readSegment(w *fault.Words, who fault.Side) (func(*Run) stack.Segment, erro
 		seg := stack.Segment{
 			SrcPort: own.port, DstPort: other.port, Flags: flags, Window: 65535, Seq: own.next(),
 		}
+		if flags.Has(stack.RST) {
+			seg.Window = 0
+		}
 		if flags.Has(stack.SYN) {
 			seg.Seq = own.start()
 		}

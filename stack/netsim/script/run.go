@@ -162,7 +162,6 @@ func (r *Run) connect(s *side) (*netsim.End, error) {
 		s.wrote = append(s.wrote, s.toWrite...)
 	}
 	e := s.host.Add(cfg)
-	s.host.Alone = false
 	e.App = func(now time.Time) { s.act(e, now) }
 	s.end = e
 	return e, nil
@@ -291,9 +290,4 @@ func (r *Run) step() error {
 	}
 	r.net.Step()
 	return nil
-}
-
-// SentBy reports whether a segment has the ports of those that a side sends.
-func (r *Run) SentBy(seg *stack.Segment, side int) bool {
-	return seg.SrcPort == r.sides[side].port && seg.DstPort == r.sides[1-side].port
 }

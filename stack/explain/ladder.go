@@ -1,0 +1,181 @@
+package explain
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/mattn/go-runewidth"
+
+	"rawnc/stack"
+)
+
+// A Ladder draws segments as arrows between two columns, the states of both
+// ends beside them. It remembers what the line before showed, so that it says a
+// state only where it changes.
+type Ladder struct {
+	TextStyle      // Width 0 is 80 columns
+	ASCII     bool // the terminal has no Unicode
+
+	stream int // of the line before, + 1
+	states [2]string
+}
+
+const (
+	stateColumns = len("SYN-RECEIVED") + 1
+	// leastArrow is how many columns an arrow needs. Where they are not there,
+	// what stands left of it gives way.
+	leastArrow = 24
+)
+
+// Format draws a segment: a header where the conversation is not that of the
+// line before, what the segment says, and the arrow. Level adds the sentences
+// under it. Every line ends with a newline.
+func (l *Ladder) Format(a *Account) string {
+	width := l.Width
+	if width <= 0 {
+		width = 80
+	}
+	name := "-"
+	if a.Frame != 0 {
+		name = frame(a.Frame).String()
+	}
+	margin := fmt.Sprintf("%-6s %s ", name, seconds(a.Since))
+	between := width - len(margin) - 2*stateColumns - 2 // without the columns themselves
+	if between < leastArrow {
+		margin = ""
+		between = max(width-2*stateColumns-2, leastArrow)
+	}
+	var b strings.Builder
+	client, server := a.Src, a.Dst
+	states := [2]string{a.SrcState.shown(), a.DstState.shown()}
+	if !a.Outward {
+		client, server = server, client
+		states[0], states[1] = states[1], states[0]
+	}
+	if l.stream != a.Stream+1 {
+		l.header(&b, client, server, a.Stream, len(margin), between)
+		l.stream, l.states = a.Stream+1, [2]string{}
+	}
+	for i, s := range states {
+		if s == l.states[i] {
+			states[i] = ""
+		} else {
+			l.states[i] = s
+		}
+	}
+	lines := wrapLabel(l.label(a), between-4)
+	blank := strings.Repeat(" ", len(margin)+stateColumns)
+	for _, line := range lines[:len(lines)-1] {
+		fmt.Fprintf(&b, "%s│ %s │\n", blank, fill(line, between-2, " "))
+	}
+	arrow := "├─ " + fill(lines[len(lines)-1]+" ", between-3, "─") + "▶│"
+	if !a.Outward {
+		arrow = "│◀─ " + fill(lines[len(lines)-1]+" ", between-3, "─") + "┤"
+	}
+	fmt.Fprintf(&b, "%s%s%s%s\n", margin, fill(states[0], stateColumns, " "), l.colour(a, arrow), strings.TrimRight(" "+states[1], " "))
+	for _, why := range a.Why {
+		if l.Level > 1 || l.Level == 1 && why.Kind != Detail {
+			l.sentence(&b, why, a.Say(why))
+		}
+	}
+	return l.ascii(b.String())
+}
+
+// Summary writes the verdict on a conversation.
+func (l *Ladder) Summary(s *Summary) string {
+	l.stream = 0 // the next segment needs a header
+	return l.ascii(l.TextStyle.Summary(s))
+}
+
+// header names the ends above their columns.
+func (l *Ladder) header(b *strings.Builder, client, server netip.AddrPort, stream, margin, between int) {
+	left, right := client.String(), server.String()
+	number := "[" + strconv.Itoa(stream) + "]"
+	from := margin + stateColumns // where the left column is
+	start := max(0, from-len(left)/2)
+	end := max(start+len(left)+2, min(from+1+between-len(right)/2, from+between+stateColumns-len(right)))
+	line := strings.Repeat(" ", start) + left + strings.Repeat(" ", max(end-start-len(left), 2)) + right
+	if start > len(number) {
+		line = number + line[len(number):]
+	}
+	if l.Color {
+		line = bold + line + reset
+	}
+	fmt.Fprintf(b, "%s\n", line)
+}
+
+// label is what stands at the arrow, as the parts between which it may be wrapped.
+func (l *Ladder) label(a *Account) []string {
+	parts := []string{a.Flags.String(), l.number("Seq", a.Seq)}
+	if a.Flags.Has(stack.ACK) {
+		parts = append(parts, l.number("Ack", a.Ack))
+	}
+	if len(a.Payload) > 0 || l.Level > 0 {
+		parts = append(parts, "Len "+strconv.Itoa(len(a.Payload)))
+	}
+	if l.Level > 0 {
+		parts = append(parts, "Win "+strconv.Itoa(a.Window))
+		parts = append(parts, l.options(a)...)
+	}
+	if len(a.Analysis) > 0 {
+		parts = append(parts, "("+strings.ReplaceAll(strings.Join(a.Analysis, ", "), "_", " ")+")")
+	}
+	return parts
+}
+
+func (l *Ladder) colour(a *Account, arrow string) string {
+	switch {
+	case !l.Color:
+		return arrow
+	case a.Problem():
+		return red + arrow + reset
+	case a.Outward:
+		return green + arrow + reset
+	}
+	return magenta + arrow + reset
+}
+
+// asciiOf is how a terminal without Unicode shows what the ladder and the
+// sentences use of it.
+var asciiOf = strings.NewReplacer("│", "|", "├", "|", "┤", "|", "─", "-", "▶", ">", "◀", "<", "→", "->", "←", "<-", "×", "x", "…", "...")
+
+func (l *Ladder) ascii(s string) string {
+	if l.ASCII {
+		return asciiOf.Replace(s)
+	}
+	return s
+}
+
+// columns counts without regard to the locale: a box drawing character takes
+// one, in East Asian terminals too.
+var columns = runewidth.Condition{}
+
+// fill brings s to n columns with repetitions of a character of one column.
+func fill(s string, n int, with string) string {
+	return s + strings.Repeat(with, max(n-columns.StringWidth(s), 0))
+}
+
+// wrapLabel puts parts onto lines of at most n columns, but never less than one part
+// on a line.
+func wrapLabel(parts []string, n int) []string {
+	lines := []string{parts[0]}
+	for _, part := range parts[1:] {
+		last := &lines[len(lines)-1]
+		if columns.StringWidth(*last)+1+columns.StringWidth(part) <= n {
+			*last += " " + part
+		} else {
+			lines = append(lines, part)
+		}
+	}
+	return lines
+}
+
+// shown is the state's name; nothing if it is not known.
+func (s State) shown() string {
+	if !s.Known {
+		return ""
+	}
+	return s.String()
+}

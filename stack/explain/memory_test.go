@@ -1,0 +1,136 @@
+package explain
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"golang.org/x/text/language"
+)
+
+// crowd is many conversations of the same kind, one after the other.
+type crowd struct {
+	n         *Narrator
+	forgotten []*Summary
+	next      uint32
+	now       time.Time
+}
+
+func newCrowd() *crowd {
+	c := &crowd{n: NewNarrator(language.English), now: newDialogue().now}
+	c.n.Forgotten = func(s *Summary) { c.forgotten = append(c.forgotten, s) }
+	return c
+}
+
+// come has d told once for each of them.
+func (c *crowd) come(conversations int, d *dialogue) {
+	var a Account
+	for range conversations {
+		c.next++
+		addr := netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, 10<<24|c.next)))
+		for _, in := range d.inputs {
+			if in.Src == clientAddr {
+				in.Src = netip.AddrPortFrom(addr, 1)
+			} else {
+				in.Dst = netip.AddrPortFrom(addr, 1)
+			}
+			c.now = c.now.Add(time.Millisecond)
+			in.Time = c.now
+			c.n.SegmentInto(&a, in)
+		}
+	}
+}
+
+func TestForgetsWhatIsOver(t *testing.T) {
+	c := newCrowd()
+	c.come(4*tidyEvery/10, article())
+	if got := len(c.n.conversations); got > maxOver+tidyEvery/10+1 {
+		t.Errorf("%d conversations are remembered", got)
+	}
+	if len(c.forgotten) == 0 || c.forgotten[0].Stream != 0 || c.forgotten[0].Closing != CloseThree {
+		t.Errorf("the first to be forgotten is the oldest, and it was closed: %+v", c.forgotten[:1])
+	}
+	if got := len(c.forgotten) + len(c.n.EndAll()); got != int(c.next) {
+		t.Errorf("%d of %d are summed up", got, c.next)
+	}
+}
+
+// Those that are open stay, however many come and go; a late segment still
+// belongs to them.
+func TestRemembersWhatIsOpen(t *testing.T) {
+	c := newCrowd()
+	open := newDialogue()
+	open.handshake()
+	c.come(1000, open)
+	c.come(4*tidyEvery/10, article())
+	for _, s := range c.forgotten {
+		if s.Stream < 1000 {
+			t.Fatalf("stream %d was open, and is forgotten", s.Stream)
+		}
+	}
+}
+
+// A scan leaves SYNs that nobody answers.
+func TestForgetsHalfOpen(t *testing.T) {
+	c := newCrowd()
+	syns := newDialogue()
+	syns.client(syn, 0, 0, "")
+	c.come(4*tidyEvery, syns)
+	recent := int(silentHalfOpen / time.Millisecond)
+	if got := len(c.n.conversations); got > maxOver+recent+tidyEvery {
+		t.Errorf("%d conversations are remembered", got)
+	}
+}
+
+// Without any sign of an end there is still a bound.
+func TestForgetsTheLongestSilent(t *testing.T) {
+	c := newCrowd()
+	data := newDialogue()
+	data.client(psh|ack, 1, 1, "x")
+	c.come(maxConversations+2*tidyEvery, data)
+	if got := len(c.n.conversations); got > maxConversations+tidyEvery {
+		t.Errorf("%d conversations are remembered", got)
+	}
+	waiting := 0
+	for _, conv := range c.n.conversations {
+		waiting += conv.waiting()
+	}
+	if waiting > maxWaiting+2*tidyEvery {
+		t.Errorf("%d segments wait for an Ack", waiting)
+	}
+}
+
+// Many connections of which only one direction was captured: no Ack ever comes.
+func TestForgetsWhatWaits(t *testing.T) {
+	c := newCrowd()
+	data := newDialogue()
+	for i := range 1000 {
+		data.client(psh|ack, 1+i, 1, "x")
+	}
+	c.come(maxWaiting/1000, data)
+	waiting := 0
+	for _, conv := range c.n.conversations {
+		waiting += conv.waiting()
+	}
+	if waiting > maxWaiting+2*tidyEvery {
+		t.Errorf("%d segments wait for an Ack", waiting)
+	}
+}
+
+func TestSegmentIntoAllocatesNothing(t *testing.T) {
+	d := article()
+	n := NewNarrator(language.English)
+	for _, in := range d.inputs[:3] {
+		n.Segment(in)
+	}
+	var a Account
+	var line []byte
+	in := *d.client(ack, 1, 1, "")
+	if got := testing.AllocsPerRun(100, func() {
+		n.SegmentInto(&a, in)
+		line = AppendJSON(line[:0], &a)
+	}); got > 0.5 {
+		t.Errorf("%v allocations for a segment", got)
+	}
+}

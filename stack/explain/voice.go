@@ -1,0 +1,198 @@
+package explain
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"rawnc/stack"
+)
+
+// A voice puts sentences into the words of a language. A message.Printer does
+// that too, but takes a microsecond for each; so a voice asks it once how a
+// format reads in the language, and then puts the arguments in itself. Several
+// goroutines may use it at once.
+type voice struct {
+	groups bool                          // a number has a comma before every three digits
+	recent [256]atomic.Pointer[template] // of formats, where a hash of them says
+
+	mu      sync.Mutex
+	printer *message.Printer
+	formats map[string]*template
+}
+
+func newVoice(lang language.Tag) *voice {
+	p := message.NewPrinter(lang)
+	return &voice{printer: p, formats: map[string]*template{}, groups: p.Sprintf("%d %v", 1234, 1234567) == "1,234 1,234,567"}
+}
+
+func (v *voice) say(s Sentence) string {
+	var sp speech
+	return string(sp.append(nil, v, s.Format, s.Args))
+}
+
+// A template is a format in the language: before and behind each argument
+// stands a text.
+type template struct {
+	format  string
+	texts   []string
+	args    []int // which argument follows the text; the last text has none
+	given   int   // how many arguments the format was given
+	odd     bool  // it has more to it than that
+	unclean bool  // a text must be escaped in JSON
+}
+
+// A mark stands in a template for an argument.
+type mark byte
+
+const markOdd = 0xff
+
+// Format writes the mark where the argument would stand (fmt.Formatter).
+func (m mark) Format(s fmt.State, verb rune) {
+	_, width := s.Width()
+	_, precision := s.Precision()
+	if width || precision || s.Flag('#') || s.Flag('+') || s.Flag('-') || verb != 'v' && verb != 'd' && verb != 's' {
+		m = markOdd
+	}
+	s.Write([]byte{0, byte(m)})
+}
+
+func (v *voice) template(format string, given int) *template {
+	recent := &v.recent[0]
+	if n := len(format); n > 0 {
+		recent = &v.recent[(n*7+int(format[0])*5+int(format[n/2])*3+int(format[n-1]))%len(v.recent)]
+	}
+	if t := recent.Load(); t != nil && t.format == format {
+		return t
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	t := v.formats[format]
+	if t == nil {
+		t = newTemplate(v.printer, format, given)
+		v.formats[format] = t
+	}
+	recent.Store(t)
+	return t
+}
+
+func newTemplate(printer *message.Printer, format string, given int) *template {
+	marks := make([]any, given)
+	for i := range marks {
+		marks[i] = mark(i)
+	}
+	t := &template{format: format, given: given}
+	text := []byte(printer.Sprintf(format, marks...))
+	for {
+		before, behind, found := bytes.Cut(text, []byte{0})
+		t.texts = append(t.texts, string(before))
+		t.unclean = t.unclean || !clean(t.texts[len(t.texts)-1])
+		if !found {
+			break
+		}
+		if int(behind[0]) >= given {
+			t.odd = true
+			break
+		}
+		t.args = append(t.args, int(behind[0]))
+		text = behind[1:]
+	}
+	return t
+}
+
+// A speech is a sentence while it is said.
+type speech struct {
+	unclean bool // something in it must be escaped in JSON
+}
+
+// append appends the sentence to b, in the words of v.
+func (sp *speech) append(b []byte, v *voice, format string, args []Arg) []byte {
+	t := v.template(format, len(args))
+	if t.odd || t.given != len(args) {
+		return sp.appendSlowly(b, v, format, args)
+	}
+	sp.unclean = sp.unclean || t.unclean
+	for i, text := range t.texts {
+		b = append(b, text...)
+		if i < len(t.args) {
+			b = sp.appendArg(b, v, &args[t.args[i]])
+		}
+	}
+	return b
+}
+
+// appendArg appends an argument. Those that are words themselves are translated
+// too.
+func (sp *speech) appendArg(b []byte, v *voice, a *Arg) []byte {
+	switch a.kind {
+	case argText:
+		sp.unclean = sp.unclean || !clean(a.text)
+		return append(b, a.text...)
+	case argWord, argSentence:
+		return sp.append(b, v, a.text, a.args)
+	case argPlain:
+		return strconv.AppendInt(b, a.number, 10)
+	case argFrame:
+		return strconv.AppendInt(append(b, '#'), a.number, 10)
+	case argElapsed:
+		return appendElapsed(b, time.Duration(a.number))
+	case argState:
+		return append(b, stack.State(a.number).String()...)
+	case argOctets:
+		switch a.number {
+		case 0:
+			return sp.append(b, v, "no octets", nil)
+		case 1:
+			return sp.append(b, v, "1 octet", nil)
+		}
+		number := [...]Arg{{kind: argInt, number: a.number}}
+		return sp.append(b, v, "%d octets", number[:])
+	}
+	if v.groups {
+		return appendGrouped(b, a.number)
+	}
+	return sp.appendSlowly(b, v, "%d", []Arg{*a})
+}
+
+// appendSlowly leaves a format that is no simple one to the printer.
+func (sp *speech) appendSlowly(b []byte, v *voice, format string, args []Arg) []byte {
+	said := make([]any, len(args))
+	for i := range args {
+		if a := &args[i]; a.kind == argInt {
+			said[i] = a.number
+		} else {
+			said[i] = string(sp.appendArg(nil, v, a))
+		}
+	}
+	sp.unclean = true
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return append(b, v.printer.Sprintf(format, said...)...)
+}
+
+// appendGrouped appends a number with its thousands apart.
+func appendGrouped(b []byte, n int64) []byte {
+	if n > -1000 && n < 1000 {
+		return strconv.AppendInt(b, n, 10)
+	}
+	b = appendGrouped(b, n/1000)
+	rest := n % 1000
+	if rest < 0 {
+		rest = -rest
+	}
+	return append(b, ',', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
+}
+
+// appendElapsed appends seconds or milliseconds, to three decimals.
+func appendElapsed(b []byte, d time.Duration) []byte {
+	if d >= time.Second || d <= -time.Second {
+		return append(strconv.AppendFloat(b, d.Seconds(), 'f', 3, 64), " s"...)
+	}
+	return append(strconv.AppendFloat(b, float64(d)/1e6, 'f', 3, 64), " ms"...)
+}
