@@ -125,7 +125,7 @@ func exchange(t testing.TB, client net.Conn, up int64, server net.Conn, down int
 			if n, err := io.CopyBuffer(struct{ io.Writer }{from}, data, make([]byte, 64<<10)); err != nil {
 				t.Errorf("%s: sent %d octets of %d: %v", name, n, size, err)
 			}
-			if err := from.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			if err := from.(halfCloser).CloseWrite(); err != nil {
 				t.Errorf("%s: CloseWrite: %v", name, err)
 			}
 		})

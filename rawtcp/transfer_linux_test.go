@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"rawnc/rawtcp"
 	"rawnc/rawtcp/lab/labtest"
@@ -29,17 +32,20 @@ func TestTransfer(t *testing.T) {
 		drop     int   // percent of the packets, each way
 		offloads bool
 		isn      *stack.Seq
+		faults   *rawtcp.Faults // of our link, each way
 	}{
-		{name: "clean", size: 16 * mebi, full: 64 * mebi, offloads: true},
-		{name: "on a real wire", size: 16 * mebi, full: 64 * mebi},
+		{name: "clean", size: 8 * mebi, full: 64 * mebi, offloads: true},
+		{name: "on a real wire", size: 8 * mebi, full: 64 * mebi},
 		{name: "2 percent lost", size: 4 * mebi, full: 64 * mebi, drop: 2},
 		{name: "20 percent lost", size: mebi / 4, full: mebi, drop: 20},
 		{name: "across the wrap", size: mebi, full: 16 * mebi, drop: 2, isn: &wrap},
+		{name: "faulty link", size: 4 * mebi, full: 64 * mebi, faults: &rawtcp.Faults{Duplicate: 0.05, Reorder: 0.05, Corrupt: 0.02, Seed: 1}},
 	} {
 		for _, v6 := range []bool{false, true} {
 			for _, server := range []bool{false, true} {
 				name := fmt.Sprintf("%s/IPv%d/%s", tt.name, map[bool]int{false: 4, true: 6}[v6], map[bool]string{false: "client", true: "server"}[server])
 				t.Run(name, func(t *testing.T) {
+					t.Parallel()
 					pair := labtest.NewPair(t)
 					us, them := pair.A.IPv4, pair.B.IPv4
 					if v6 {
@@ -53,8 +59,15 @@ func TestTransfer(t *testing.T) {
 						pair.A.Drop(tt.drop)
 						pair.B.Drop(tt.drop)
 					}
-					audit := newAudit(t, pair.A, them)
-					host := newHost(t, rawLink(t, pair.A))
+					link := rawLink(t, pair.A)
+					var audit *audit
+					if tt.faults == nil {
+						audit = newAudit(t, pair.A, them)
+					} else {
+						audit = newTapAudit(t, pair.A, them)
+						link = rawtcp.WithFaults(link, *tt.faults, *tt.faults)
+					}
+					host := newHost(t, link)
 					var c, s net.Conn
 					if server {
 						lc := rawtcp.ListenConfig{Host: host, ISN: tt.isn, Tap: audit.Tap}
@@ -77,4 +90,60 @@ func TestTransfer(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestClosedWindow: who does not read for ten seconds loses nothing, and is
+// asked now and then whether there is room again.
+func TestClosedWindow(t *testing.T) {
+	const size, silence = 8 * mebi, 10 * time.Second
+	for _, reader := range []string{"kernel", "raw"} {
+		t.Run(reader, func(t *testing.T) {
+			t.Parallel()
+			pair := labtest.NewPair(t)
+			audit := newAudit(t, pair.A, pair.B.IPv4)
+			shut := make(chan struct{})
+			once := sync.OnceFunc(func() { close(shut) })
+			var probes atomic.Int32
+			d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: func(e *rawtcp.Event) {
+				audit.Tap(e)
+				// The reader's segments: does it offer nothing?
+				if e.Sent == (reader == "raw") && e.Segment.Flags == stack.ACK && e.Segment.Window == 0 {
+					once()
+				}
+				if e.Reason.Kind == stack.ReasonWindowProbe {
+					probes.Add(1)
+				}
+			}}
+			ours, theirs := open(t, listen(t, pair.B, pair.B.IPv4), func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+			from, to := ours, theirs
+			if reader == "raw" {
+				from, to = theirs, ours
+			}
+			ready := make(chan struct{})
+			time.AfterFunc(silence, func() {
+				<-shut
+				close(ready)
+			})
+			exchange(t, from, size, lateReader{to.(halfCloser), ready}, 0)
+			if n := probes.Load(); reader == "kernel" && n < 2 {
+				t.Errorf("%d window probes in %v, want more", n, silence)
+			}
+		})
+	}
+}
+
+type halfCloser interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// A lateReader reads once it is ready.
+type lateReader struct {
+	halfCloser
+	ready <-chan struct{}
+}
+
+func (r lateReader) Read(b []byte) (int, error) {
+	<-r.ready
+	return r.halfCloser.Read(b)
 }

@@ -1,0 +1,259 @@
+package rawtcp_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"testing"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+
+	"rawnc/rawtcp"
+	"rawnc/rawtcp/lab"
+	"rawnc/rawtcp/lab/labtest"
+	"rawnc/stack"
+)
+
+// rejections are what a firewall may answer, and what that means.
+var rejections = []struct {
+	v6   bool
+	with string // nft's word
+	kind stack.ICMPKind
+	is   error
+}{
+	{false, "net-unreachable", stack.ICMPNetUnreachable, syscall.ENETUNREACH},
+	{false, "host-unreachable", stack.ICMPHostUnreachable, syscall.EHOSTUNREACH},
+	{false, "prot-unreachable", stack.ICMPProtocolUnreachable, syscall.EHOSTUNREACH},
+	{false, "port-unreachable", stack.ICMPPortUnreachable, syscall.ECONNREFUSED},
+	{false, "admin-prohibited", stack.ICMPAdminProhibited, syscall.EHOSTUNREACH},
+	{true, "no-route", stack.ICMPNetUnreachable, syscall.ENETUNREACH},
+	{true, "addr-unreachable", stack.ICMPHostUnreachable, syscall.EHOSTUNREACH},
+	{true, "port-unreachable", stack.ICMPPortUnreachable, syscall.ECONNREFUSED},
+	{true, "admin-prohibited", stack.ICMPAdminProhibited, syscall.EHOSTUNREACH},
+}
+
+// reject makes a namespace answer segments to the port with an ICMP error.
+func reject(t *testing.T, at *lab.Host, v6 bool, port uint16, with string) {
+	t.Helper()
+	family, icmp := "ip", "icmp"
+	if v6 {
+		family, icmp = "ip6", "icmpv6"
+	}
+	err := at.Nft(fmt.Sprintf(`table %s rejecting {
+		chain arriving {
+			type filter hook input priority filter
+			tcp dport %d reject with %s type %s
+		}
+	}`, family, port, icmp, with))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRejected: an ICMP error ends an attempt to connect, and says what and
+// from whom. Another connection of the host takes no notice.
+func TestRejected(t *testing.T) {
+	labtest.NeedPrograms(t, "nft")
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	audit := newAudit(t, pair.A, pair.B.IPv4, pair.B.IPv6)
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: audit.Tap}
+	dial := func(address string) (net.Conn, error) { return d.Dial("tcp", address) }
+	other, otherPeer := open(t, listen(t, pair.B, pair.B.IPv4), dial)
+	for i, tt := range rejections {
+		them := pair.B.IPv4
+		if tt.v6 {
+			them = pair.B.IPv6
+		}
+		port := uint16(1000 + i)
+		reject(t, pair.B, tt.v6, port, tt.with)
+		_, err := d.Dial("tcp", netip.AddrPortFrom(them, port).String())
+		icmp, ok := errors.AsType[*stack.ICMPError](err)
+		if !ok || icmp.Kind != tt.kind || icmp.From != them || !errors.Is(err, tt.is) {
+			t.Errorf("%v %s: got %v, want %v from %v, which is %v", them, tt.with, err, tt.kind, them, tt.is)
+		}
+	}
+	exchange(t, other, 1000, otherPeer, 1000)
+}
+
+// TestRejectedLater: no ICMP error ends a connection that stands (RFC 5927,
+// section 5.2). What was lost meanwhile is sent again.
+func TestRejectedLater(t *testing.T) {
+	labtest.NeedPrograms(t, "nft")
+	for _, v6 := range []bool{false, true} {
+		t.Run(map[bool]string{false: "IPv4", true: "IPv6"}[v6], func(t *testing.T) {
+			t.Parallel()
+			pair := labtest.NewPair(t)
+			them, table, with := pair.B.IPv4, "ip", "host-unreachable"
+			if v6 {
+				them, table, with = pair.B.IPv6, "ip6", "addr-unreachable"
+			}
+			audit := newAudit(t, pair.A, them)
+			told := make(chan stack.ICMPError, 100)
+			d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: func(e *rawtcp.Event) {
+				audit.Tap(e)
+				if e.ICMP != nil {
+					told <- *e.ICMP
+				}
+			}}
+			l := listen(t, pair.B, them)
+			c, s := open(t, l, func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+			reject(t, pair.B, v6, netip.MustParseAddrPort(l.Addr().String()).Port(), with)
+			if _, err := c.Write([]byte("hello")); err != nil {
+				t.Error(err)
+			}
+			if e := <-told; e.Kind != stack.ICMPHostUnreachable || e.From != them {
+				t.Errorf("told of %v, want host unreachable from %v", e, them)
+			}
+			if err := pair.B.Nft("delete table " + table + " rejecting"); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 5)
+			if _, err := s.Read(got); string(got) != "hello" || err != nil {
+				t.Errorf("the peer got %q, %v", got, err)
+			}
+			exchange(t, c, mebi, s, mebi)
+		})
+	}
+}
+
+// TestForgedICMP: an error that quotes a sequence number which is not in flight
+// is not heeded (RFC 5927, section 4.1).
+func TestForgedICMP(t *testing.T) {
+	labtest.NeedPrograms(t, "nft")
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	// No answer to the SYN but ours.
+	if err := pair.B.Nft("table ip silent { chain arriving { type filter hook input priority filter; meta l4proto tcp drop; }; }"); err != nil {
+		t.Fatal(err)
+	}
+	audit := newAudit(t, pair.A, pair.B.IPv4)
+	syn := make(chan *rawtcp.Event, 10)
+	heeded := 0
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: func(e *rawtcp.Event) {
+		audit.Tap(e)
+		if e.Sent {
+			syn <- e
+		}
+		if e.ICMP != nil {
+			heeded++
+		}
+	}}
+	var icmp net.PacketConn
+	err := pair.B.Do(func() (err error) {
+		icmp, err = net.ListenPacket("ip4:icmp", pair.B.IPv4.String())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer icmp.Close()
+	failed := make(chan error)
+	go func() {
+		_, err := d.Dial("tcp", netip.AddrPortFrom(pair.B.IPv4, 80).String())
+		failed <- err
+	}()
+	quoted := (<-syn).Packet[:28]
+	send := func(code uint8, change func(quote []byte)) {
+		quote := append([]byte(nil), quoted...)
+		change(quote)
+		buf := gopacket.NewSerializeBuffer()
+		err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{ComputeChecksums: true},
+			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeDestinationUnreachable, code)}, gopacket.Payload(quote))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := icmp.WriteTo(buf.Bytes(), &net.IPAddr{IP: pair.A.IPv4.AsSlice()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seq := func(by int) func([]byte) {
+		return func(q []byte) { binary.BigEndian.PutUint32(q[24:], binary.BigEndian.Uint32(q[24:])+uint32(by)) }
+	}
+	send(layers.ICMPv4CodePort, seq(-1))
+	send(layers.ICMPv4CodePort, seq(+1))
+	send(layers.ICMPv4CodePort, func(q []byte) { q[20]++ }) // another source port
+	send(layers.ICMPv4CodePort, func(q []byte) { q[16]++ }) // another destination
+	send(layers.ICMPv4CodeCommAdminProhibited, seq(0))      // and the true one
+	if err := <-failed; !errors.Is(err, syscall.EHOSTUNREACH) || heeded != 1 {
+		t.Errorf("got %v, and %d ICMP errors were heeded; want only the last: administratively prohibited", err, heeded)
+	}
+}
+
+// TestPathMTU: a router on the way cannot carry full segments. It says so, and
+// they get smaller (RFC 1191, RFC 8201).
+func TestPathMTU(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		t.Run(map[bool]string{false: "IPv4", true: "IPv6"}[v6], func(t *testing.T) {
+			t.Parallel()
+			// A — B, the router — C, on a cable of 1300 octets.
+			pair := labtest.NewPair(t)
+			far := farHost(t, pair)
+			them := netip.MustParseAddr("198.51.100.2")
+			if v6 {
+				them = netip.MustParseAddr("2001:db8:1::2")
+			}
+			audit := newAudit(t, pair.A, them)
+			var largest, tooBig int
+			host := newHost(t, rawLink(t, pair.A))
+			d := rawtcp.Dialer{Host: host, Tap: func(e *rawtcp.Event) {
+				audit.Tap(e)
+				switch {
+				case e.ICMP != nil && e.ICMP.Kind == stack.ICMPPacketTooBig && e.ICMP.MTU == 1300:
+					tooBig++
+					largest = 0
+				case e.Sent && tooBig > 0:
+					largest = max(largest, len(e.Packet))
+				}
+			}}
+			l := listen(t, far, them)
+			ours, theirs := open(t, l, func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+			exchange(t, ours, mebi, theirs, mebi)
+			host.Close() // nothing is told from now on
+			if tooBig == 0 || largest != 1300 {
+				t.Errorf("told %d times that a packet was too big; afterwards the largest had %d octets, want 1300", tooBig, largest)
+			}
+		})
+	}
+}
+
+// farHost adds a third namespace behind B, over a cable with an MTU of 1300 that
+// the far host itself knows nothing of when it announces its MSS. It has the
+// addresses 198.51.100.2 and 2001:db8:1::2.
+func farHost(t *testing.T, pair *lab.Pair) *lab.Host {
+	t.Helper()
+	labtest.NeedPrograms(t, "ip")
+	behind := labtest.NewPair(t)
+	path := ""
+	if err := pair.B.Do(func() error {
+		path = fmt.Sprintf("/proc/%d/task/%d/ns/net", syscall.Getpid(), syscall.Gettid())
+		_, err := behind.A.Run("ip", "link", "set", "dev", lab.Interface, "netns", path, "name", "lab1")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		at      *lab.Host
+		command []string
+	}{
+		{pair.B, []string{"sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding"}},
+		{pair.B, []string{"ip", "link", "set", "lab1", "up", "mtu", "1300"}},
+		{pair.B, []string{"ip", "address", "add", "198.51.100.1/24", "dev", "lab1"}},
+		{pair.B, []string{"ip", "address", "add", "2001:db8:1::1/64", "dev", "lab1", "nodad"}},
+		{behind.B, []string{"ip", "address", "add", "198.51.100.2/24", "dev", lab.Interface}},
+		{behind.B, []string{"ip", "address", "add", "2001:db8:1::2/64", "dev", lab.Interface, "nodad"}},
+		{behind.B, []string{"ip", "route", "add", "192.0.2.1/32", "via", "198.51.100.1", "mtu", "1300", "advmss", "1460"}},
+		{behind.B, []string{"ip", "-6", "route", "add", "2001:db8::1/128", "via", "2001:db8:1::1", "mtu", "1300", "advmss", "1440"}},
+		{pair.A, []string{"ip", "route", "add", "default", "via", pair.B.IPv4.String()}},
+		{pair.A, []string{"ip", "-6", "route", "add", "default", "via", pair.B.IPv6.String()}},
+	} {
+		if _, err := step.at.Run(step.command[0], step.command[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return behind.B
+}

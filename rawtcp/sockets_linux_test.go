@@ -1,0 +1,249 @@
+package rawtcp_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"rawnc/rawtcp"
+	"rawnc/rawtcp/lab"
+	"rawnc/rawtcp/lab/labtest"
+	"rawnc/stack"
+)
+
+// TestManyConnections: two hundred to one peer at once, and each gets its own.
+func TestManyConnections(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	audit := newAudit(t, pair.A, pair.B.IPv4, pair.B.IPv6)
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: audit.Tap}
+	const n = 200
+	addresses := []string{echo(t, pair.B, pair.B.IPv4), echo(t, pair.B, pair.B.IPv6)}
+	var connected, all sync.WaitGroup
+	connected.Add(n)
+	for i := range n {
+		all.Go(func() {
+			c, err := d.Dial("tcp", addresses[i%2])
+			connected.Done()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			connected.Wait() // so that all are open at once
+			want := randomBytes(1000 + i)
+			if _, err := c.Write(want); err != nil {
+				t.Error(err)
+			}
+			c.(*rawtcp.Conn).CloseWrite()
+			if got, err := io.ReadAll(c); !slices.Equal(got, want) || err != nil {
+				t.Errorf("sent %d octets, %d came back, or others: %v", len(want), len(got), err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestListenerServesOneAfterTheOther as -k does, each from the same port.
+func TestListenerServesOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	audit := newAudit(t, pair.A, pair.B.IPv4)
+	lc := rawtcp.ListenConfig{Host: newHost(t, rawLink(t, pair.A)), Tap: audit.Tap}
+	l, err := lc.Listen(t.Context(), "tcp4", ":8113")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := lc.Listen(t.Context(), "tcp4", ":8113"); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a second listener on the port: got %v, want address in use", err)
+	}
+	address := netip.AddrPortFrom(pair.A.IPv4, 8113).String()
+	for range 5 {
+		type result struct {
+			got string
+			err error
+		}
+		client := make(chan result)
+		go func() {
+			c, err := kernelDial(pair.B, address)
+			if err != nil {
+				client <- result{err: err}
+				return
+			}
+			defer c.Close()
+			io.WriteString(c, "question")
+			c.(halfCloser).CloseWrite()
+			got, err := io.ReadAll(c)
+			client <- result{string(got), err}
+		}()
+		s, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(s); string(got) != "question" || err != nil {
+			t.Errorf("the server got %q, %v", got, err)
+		}
+		io.WriteString(s, "answer")
+		s.Close()
+		if r := <-client; r.got != "answer" || r.err != nil {
+			t.Errorf("the client got %q, %v", r.got, r.err)
+		}
+	}
+}
+
+// TestSourcePort: the one that was asked for, again as soon as it is free.
+func TestSourcePort(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	audit := newAudit(t, pair.A, pair.B.IPv4)
+	local := netip.AddrPortFrom(pair.A.IPv4, 40404)
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), LocalAddr: local, Tap: audit.Tap}
+	l := listen(t, pair.B, pair.B.IPv4)
+	other := listen(t, pair.B, pair.B.IPv4)
+	for range 3 {
+		c, s := open(t, l, func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+		if c.LocalAddr().String() != local.String() || s.RemoteAddr().String() != local.String() {
+			t.Errorf("connected from %v, the peer says %v, want %v", c.LocalAddr(), s.RemoteAddr(), local)
+		}
+		if _, err := d.Dial("tcp", l.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("the same connection again: got %v, want address in use", err)
+		}
+		// To another address the port may be used as well.
+		c2, s2 := open(t, other, func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+		exchange(t, c2, 1000, s2, 1000)
+		// The peer closes first, so that TIME-WAIT is its own, and Linux lets a
+		// new SYN end it.
+		s.Close()
+		if _, err := io.ReadAll(c); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+		c2.(*rawtcp.Conn).SetLinger(0)
+		c2.Close()
+		wait(t, c.(*rawtcp.Conn), stack.StateClosed)
+		wait(t, c2.(*rawtcp.Conn), stack.StateTimeWait, stack.StateClosed)
+	}
+}
+
+// wait waits until the connection is in one of the states.
+func wait(t *testing.T, c *rawtcp.Conn, states ...stack.State) {
+	t.Helper()
+	for !slices.Contains(states, c.Snapshot().State) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestAbortMidway: the peer is still sending when our RST leaves. What is on its
+// way meets nobody, and above all not the kernel.
+func TestAbortMidway(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	audit := newAudit(t, pair.A, pair.B.IPv4)
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: audit.Tap}
+	l := listen(t, pair.B, pair.B.IPv4)
+	for range 20 {
+		c, s := open(t, l, func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+		ended := make(chan error)
+		go func() {
+			var err error
+			for chunk := make([]byte, 64<<10); err == nil; {
+				_, err = s.Write(chunk)
+			}
+			ended <- err
+		}()
+		if _, err := io.CopyN(io.Discard, c, mebi); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+		if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("the peer got %v, want connection reset", err)
+		}
+	}
+}
+
+// A gate holds what is sent until every port is reserved, or the kernel would
+// refuse a SYN that comes too early, and what arrives until it is open.
+type gate struct {
+	rawtcp.Link
+	reserved *sync.WaitGroup
+	open     <-chan struct{}
+}
+
+func (g gate) Reserve(local netip.AddrPort) (netip.AddrPort, io.Closer, error) {
+	defer g.reserved.Done()
+	return g.Link.Reserve(local)
+}
+
+func (g gate) WriteBatch(pkts []rawtcp.Outgoing) (int, error) {
+	g.reserved.Wait()
+	return g.Link.WriteBatch(pkts)
+}
+
+func (g gate) ReadBatch(bufs [][]byte) (int, error) {
+	<-g.open
+	return g.Link.ReadBatch(bufs)
+}
+
+// TestSimultaneousOpen: both ends dial, and their SYNs cross (RFC 9293, figure
+// 8).
+func TestSimultaneousOpen(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		t.Run(map[bool]string{false: "IPv4", true: "IPv6"}[v6], func(t *testing.T) {
+			t.Parallel()
+			pair := labtest.NewPair(t)
+			a, b := netip.AddrPortFrom(pair.A.IPv4, 1111), netip.AddrPortFrom(pair.B.IPv4, 2222)
+			if v6 {
+				a, b = netip.AddrPortFrom(pair.A.IPv6, 1111), netip.AddrPortFrom(pair.B.IPv6, 2222)
+			}
+			var reserved, sent, both sync.WaitGroup
+			reserved.Add(2)
+			sent.Add(2)
+			open := make(chan struct{})
+			dial := func(at *lab.Host, local, remote netip.AddrPort) *end {
+				e := new(end)
+				audit := newAudit(t, at, remote.Addr())
+				first := sync.OnceFunc(sent.Done)
+				d := rawtcp.Dialer{LocalAddr: local, Host: newHost(t, gate{rawLink(t, at), &reserved, open}), Tap: func(ev *rawtcp.Event) {
+					audit.Tap(ev)
+					for _, tr := range ev.Transitions {
+						if len(e.states) < 3 {
+							e.states = append(e.states, tr.To)
+						}
+					}
+					if ev.Sent {
+						first()
+					}
+				}}
+				both.Go(func() {
+					e.Conn, e.err = d.Dial("tcp", remote.String())
+				})
+				return e
+			}
+			ends := []*end{dial(pair.A, a, b), dial(pair.B, b, a)}
+			sent.Wait()
+			close(open)
+			both.Wait()
+			want := []stack.State{stack.StateSynSent, stack.StateSynReceived, stack.StateEstablished}
+			for _, e := range ends {
+				if e.err != nil || !slices.Equal(e.states, want) {
+					t.Fatalf("got %v by way of %v, want %v", e.err, e.states, want)
+				}
+			}
+			exchange(t, ends[0].Conn, mebi, ends[1].Conn, mebi)
+		})
+	}
+}
+
+// An end is what became of one Dial.
+type end struct {
+	net.Conn
+	err    error
+	states []stack.State // the first three
+}
