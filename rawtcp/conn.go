@@ -24,11 +24,13 @@ type Conn struct {
 	port          *port
 	listener      *Listener // that it was accepted from, or will be
 	watch         watch
+	gate          Gate
 
 	// The host's lock guards all that follows, and tcp.
 	canRead, canWrite sync.Cond
 	readBy, writeBy   limit
 	closed            bool
+	buried            bool  // has ended, and is remembered for a moment
 	sendErr           error // the last packet that the system refused to send
 	linkErr           error
 	ipID              uint16
@@ -36,6 +38,8 @@ type Conn struct {
 	deadline          time.Time
 	index             int // in host.deadlines; -1: not there
 	linger            int
+	held              *held         // what the gate has before it; nil: nothing
+	thought           time.Duration // how long the gate took so far
 }
 
 func newConn(h *Host, tcp *stack.Conn, id pair, tap Tap) *Conn {
@@ -68,7 +72,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 			return 0, c.opError("read", err)
 		}
 		now := time.Now()
-		n, err := c.tcp.Read(now, b)
+		n, err := c.tcp.Read(c.at(now), b)
 		if n > 0 || len(b) == 0 {
 			h.flush(now, c) // perhaps a window update
 			return n, nil
@@ -95,7 +99,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 			return written, c.opError("write", err)
 		}
 		now := time.Now()
-		n, err := c.tcp.Write(now, b[written:])
+		n, err := c.tcp.Write(c.at(now), b[written:])
 		written += n
 		if err != nil {
 			return written, c.opError("write", c.cause(err))
@@ -131,7 +135,7 @@ func (c *Conn) CloseWrite() error {
 		return c.opError("close", net.ErrClosed)
 	}
 	now := time.Now()
-	err := c.tcp.CloseWrite(now)
+	err := c.tcp.CloseWrite(c.at(now))
 	h.flush(now, c)
 	if err != nil {
 		return c.opError("close", c.cause(err))
@@ -152,9 +156,9 @@ func (c *Conn) Close() error {
 	c.closed = true
 	now := time.Now()
 	if c.linger == 0 {
-		c.tcp.Abort(now)
+		c.tcp.Abort(c.at(now))
 	} else {
-		c.tcp.Close(now)
+		c.tcp.Close(c.at(now))
 	}
 	h.flush(now, c)
 	c.canRead.Broadcast()
@@ -170,7 +174,7 @@ func (c *Conn) Abort() {
 	defer h.mu.Unlock()
 	c.closed = true
 	now := time.Now()
-	c.tcp.Abort(now)
+	c.tcp.Abort(c.at(now))
 	h.flush(now, c)
 	c.canRead.Broadcast()
 	c.canWrite.Broadcast()
@@ -188,7 +192,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 		switch state := c.tcp.State(); {
 		case state == stack.StateClosed && c.tcp.Err() != nil:
 			return c.opError("close", c.cause(c.tcp.Err()))
-		case state == stack.StateClosed, state == stack.StateTimeWait:
+		case state == stack.StateClosed, state == stack.StateTimeWait && c.held == nil:
 			return nil
 		case ctx.Err() != nil:
 			return c.opError("close", ctx.Err())

@@ -36,6 +36,8 @@ type Dialer struct {
 	TOS uint8
 	// Tap, if not nil, sees every packet.
 	Tap Tap
+	// Gate, if not nil, decides over every segment before it leaves.
+	Gate Gate
 }
 
 // Dial opens a connection to a TCP address like "example.com:80". The network
@@ -154,7 +156,7 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, left int) (*Co
 		}
 		c.closed = true
 		now := time.Now()
-		c.tcp.Abort(now)
+		c.tcp.Abort(c.at(now))
 		h.flush(now, c)
 		return nil, err
 	}
@@ -203,7 +205,9 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 		return nil, err
 	}
 	id := pair{unzoned(local), unzoned(remote)}
-	if h.conns[id] != nil {
+	if old := h.conns[id]; old != nil && old.buried {
+		h.remove(old)
+	} else if old != nil {
 		h.release(port)
 		return nil, syscall.EADDRINUSE
 	}
@@ -217,7 +221,7 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
 	}
 	c = newConn(h, stack.New(cfg), pair{local, remote}, d.Tap)
-	c.port, c.ttl, c.tos = port, ttlOr64(d.TTL), d.TOS
+	c.port, c.ttl, c.tos, c.gate = port, ttlOr64(d.TTL), d.TOS, d.Gate
 	h.conns[id] = c
 	if err := c.tcp.Open(now, local.Port(), remote.Port()); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"container/heap"
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -78,8 +79,9 @@ func (h *Host) Close() error {
 	}
 	now := time.Now()
 	for _, c := range h.conns {
-		c.tcp.Abort(now)
+		c.tcp.Abort(c.at(now))
 		h.flush(now, c)
+		h.remove(c)
 	}
 	h.shut()
 	h.mu.Unlock()
@@ -123,7 +125,7 @@ func (h *Host) fail(err error) {
 	now := time.Now()
 	for _, c := range h.conns {
 		c.linkErr = err
-		c.tcp.Abort(now)
+		c.tcp.Abort(c.at(now))
 		h.flush(now, c)
 	}
 	h.shut()
@@ -161,6 +163,10 @@ func (h *Host) packet(now time.Time, b []byte) *Conn {
 	}
 	id := pair{netip.AddrPortFrom(p.Dst, p.DstPort), netip.AddrPortFrom(p.Src, p.SrcPort)}
 	c := h.conns[id]
+	if c != nil && c.buried && p.Flags.Has(stack.SYN) && !p.Flags.Has(stack.ACK) { // a new one
+		h.remove(c)
+		c = nil
+	}
 	wrong := p.Checksum == stack.ChecksumWrong || p.Checksum == stack.ChecksumUnknown
 	if c == nil {
 		if wrong {
@@ -178,7 +184,7 @@ func (h *Host) packet(now time.Time, b []byte) *Conn {
 		e.Segment = kept.Segment
 	}
 	if !wrong { // MUST-3
-		c.tcp.Receive(now, &p.Segment)
+		c.tcp.Receive(c.at(now), &p.Segment)
 	}
 	if e != nil {
 		c.report(e)
@@ -193,7 +199,7 @@ func (h *Host) icmp(now time.Time, b []byte) *Conn {
 		return nil
 	}
 	c := h.conns[pair{m.Src, m.Dst}]
-	if c == nil || !c.tcp.ICMP(now, &m.ICMPError) {
+	if c == nil || !c.tcp.ICMP(c.at(now), &m.ICMPError) {
 		return nil
 	}
 	if c.watch.tap != nil {
@@ -213,7 +219,7 @@ func (h *Host) tick() {
 	h.timerAt = time.Time{}
 	for len(h.deadlines) > 0 && !h.deadlines[0].deadline.After(now) {
 		c := h.deadlines[0]
-		c.tcp.Advance(now)
+		c.tcp.Advance(c.at(now))
 		h.flush(now, c)
 	}
 	h.arm()
@@ -235,11 +241,18 @@ func (h *Host) arm() {
 // flush sends what a connection owes, notes when it wants to be woken, and
 // wakes who waits for it.
 func (h *Host) flush(now time.Time, c *Conn) {
-	for {
+	for c.held == nil || c.tcp.State() == stack.StateClosed {
 		var seg stack.Segment
-		why, ok := c.tcp.Next(now, &seg)
+		why, ok := c.tcp.Next(c.at(now), &seg)
 		if !ok {
 			break
+		}
+		if c.gate != nil && c.tcp.State() != stack.StateClosed {
+			h.hold(now, c, &seg, why)
+			break
+		}
+		if c.held != nil && c.held.seg.Next() == seg.Seq {
+			seg.Seq = c.held.seg.Seq // a RST: the peer knows nothing of what is held
 		}
 		h.out.add(now, c, &seg, why)
 		if h.out.full() {
@@ -250,16 +263,54 @@ func (h *Host) flush(now time.Time, c *Conn) {
 	h.schedule(c)
 	c.wake()
 	switch c.tcp.State() {
-	case stack.StateClosed, stack.StateListen: // a passive one goes back to LISTEN, which here means it ends
+	case stack.StateClosed:
+		h.bury(c)
+	case stack.StateListen: // where a passive one goes back to means here that it ends
 		h.remove(c)
 	case stack.StateTimeWait:
 		h.quiet.Broadcast()
 	}
 }
 
+// graveTime is how long a connection that was given up is remembered.
+const graveTime = 3 * time.Second
+
+// bury ends a connection. What the peer of one that was given up has still on
+// the way gets a RST from us (RFC 9293, section 3.10.7.1), not from the kernel:
+// the port is held for as long as that may take.
+func (h *Host) bury(c *Conn) {
+	err := c.tcp.Err()
+	if err == nil || errors.Is(err, stack.ErrRefused) || errors.Is(err, stack.ErrReset) {
+		h.remove(c)
+		return
+	}
+	if c.buried {
+		return
+	}
+	c.buried = true
+	c.lastWords()
+	time.AfterFunc(graveTime, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.remove(c)
+	})
+	h.quiet.Broadcast()
+}
+
+// lastWords tells of the changes of state that no packet will tell of.
+func (c *Conn) lastWords() {
+	if c.watch.tap != nil && len(c.watch.transitions) > 0 {
+		c.report(&Event{Time: time.Now()})
+	}
+	if c.listener != nil {
+		c.listener.forget(c)
+	}
+}
+
 // schedule follows a connection's deadline.
 func (h *Host) schedule(c *Conn) {
 	at, armed := c.tcp.Deadline()
+	at, armed = at.Add(c.thought), armed && c.held == nil
 	switch {
 	case !armed && c.index >= 0:
 		heap.Remove(&h.deadlines, c.index)
@@ -279,17 +330,13 @@ func (h *Host) remove(c *Conn) {
 	if h.conns[id] != c {
 		return
 	}
-	if c.watch.tap != nil && len(c.watch.transitions) > 0 {
-		c.report(&Event{Time: time.Now()})
-	}
+	c.lastWords()
 	delete(h.conns, id)
+	c.letGo()
 	if c.index >= 0 {
 		heap.Remove(&h.deadlines, c.index)
 	}
 	h.release(c.port)
-	if c.listener != nil {
-		c.listener.forget(c)
-	}
 	h.quiet.Broadcast()
 	h.closeIfIdle()
 }
@@ -350,7 +397,7 @@ func (h *Host) Shutdown(ctx context.Context) error {
 
 func (h *Host) busy() bool {
 	for _, c := range h.conns {
-		if c.closed && c.tcp.State() != stack.StateTimeWait {
+		if c.closed && !c.buried && (c.held != nil || c.tcp.State() != stack.StateTimeWait) {
 			return true
 		}
 	}

@@ -23,6 +23,7 @@ type ListenConfig struct {
 	TTL    uint8
 	TOS    uint8
 	Tap    Tap
+	Gate   Gate
 	// Backlog bounds the connections that are not accepted yet, in whatever
 	// state; 0 means 128. A SYN beyond it is not answered.
 	Backlog int
@@ -147,7 +148,7 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
 		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
 	}
 	c = newConn(h, stack.New(cfg), pair{id.local, netip.AddrPortFrom(peer, id.remote.Port())}, l.config.Tap)
-	c.ttl, c.tos = ttlOr64(l.config.TTL), l.config.TOS
+	c.ttl, c.tos, c.gate = ttlOr64(l.config.TTL), l.config.TOS, l.config.Gate
 	c.port = l.port(id.local.Addr())
 	c.port.users++
 	c.tcp.Listen(id.local.Port())
@@ -242,7 +243,7 @@ func (h *Host) closeListener(l *Listener) {
 	l.closed = true
 	now := time.Now()
 	for _, c := range slices.Clone(l.waiting) {
-		c.tcp.Abort(now)
+		c.tcp.Abort(c.at(now))
 		h.flush(now, c)
 	}
 	for i, addr := range l.addrs {

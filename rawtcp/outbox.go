@@ -25,6 +25,7 @@ type origin struct {
 	time time.Time
 	seg  stack.Segment
 	why  stack.Reason
+	made *stack.Segment // if a gate has changed it
 }
 
 func (b *outbox) full() bool { return b.n == writeBatch }
@@ -69,6 +70,15 @@ func (b *outbox) send(link Link) {
 	b.n = 0
 }
 
+// drop reports the batch as dropped, and forgets it.
+func (b *outbox) drop() {
+	for i := range b.n {
+		b.report(i, ErrDropped)
+	}
+	clear(b.origins[:b.n])
+	b.n = 0
+}
+
 func (b *outbox) report(i int, err error) {
 	p, o := &b.packets[i], &b.origins[i]
 	if o.conn.watch.tap == nil {
@@ -78,6 +88,6 @@ func (b *outbox) report(i int, err error) {
 	o.seg.Payload = packet[len(p.Header):]
 	o.conn.report(&Event{
 		Time: o.time, Sent: true, Packet: packet, Segment: o.seg, Checksum: stack.ChecksumValid,
-		Reason: o.why, Err: err,
+		Made: o.made, Reason: o.why, Err: err,
 	})
 }

@@ -15,6 +15,7 @@ type Event struct {
 	Local, Remote netip.AddrPort
 	Packet        []byte // the very octets, from the IP header on; nil if none crossed
 	Segment       stack.Segment
+	Made          *stack.Segment // the segment as the stack made it, if a Gate changed it
 	Checksum      stack.Checksum
 	ICMP          *stack.ICMPError // the packet is this ICMP error, not a segment
 	Reason        stack.Reason     // why we sent it
@@ -23,8 +24,8 @@ type Event struct {
 	// where they led.
 	Transitions []stack.Transition
 	State       stack.State
-	// Err is why the system did not send the packet. It may go out later, as a
-	// retransmission.
+	// Err is why the packet was not sent: the system refused, or ErrDropped. It
+	// may go out later, as a retransmission.
 	Err error
 }
 

@@ -13,6 +13,9 @@ func (c *Conn) Receive(now time.Time, seg *Segment) {
 	switch c.state {
 	case StateClosed:
 		c.verdict = VerdictNoConnection
+		if rst, ok := Reject(seg); ok {
+			c.owed.rst, c.owed.rstReason = &rst, ReasonNoConnection
+		}
 	case StateListen:
 		c.arrivesListen(now, seg)
 	case StateSynSent:

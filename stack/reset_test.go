@@ -159,6 +159,8 @@ func TestAbort(t *testing.T) {
 		}
 		d.ended(stack.ErrAborted)
 		d.send("ACK", seq(next), ack(last))
+		d.expect("RST", seq(last), why(stack.ReasonNoConnection)) // section 3.10.7.1
+		d.send("RST,ACK", seq(next), ack(last))
 		d.ended(stack.ErrAborted)
 	})
 }

@@ -38,6 +38,8 @@ type Live struct {
 	Transitions []stack.Transition // of our end, caused by it or since the last segment
 	State       stack.State        // of our end, after it
 	SendError   error              // the system refused to send it: it never crossed
+	Dropped     bool               // someone dropped it before it was sent: it never crossed
+	Edited      *stack.Segment     // what our stack had made of it, before someone changed it
 }
 
 func (in *Input) verdict() *stack.Judgment {
@@ -56,7 +58,8 @@ type Account struct {
 	Stream int           // number of the conversation, from 0, as Wireshark counts
 	First  bool          // the first segment of its conversation
 
-	Src, Dst netip.AddrPort
+	Src, Dst   netip.AddrPort
+	FromClient bool // the sender opened the conversation or, if that was not seen, was heard first
 	// Outward tells which way to draw the arrow: we sent it or, where the capture
 	// does not tell, the client did.
 	Outward bool

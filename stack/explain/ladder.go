@@ -48,14 +48,14 @@ func (l *Ladder) Format(a *Account) string {
 		between = max(width-2*stateColumns-2, leastArrow)
 	}
 	var b strings.Builder
-	client, server := a.Src, a.Dst
+	left, right := a.Src, a.Dst
 	states := [2]string{a.SrcState.shown(), a.DstState.shown()}
-	if !a.Outward {
-		client, server = server, client
+	if !l.fromLeft(a) {
+		left, right = right, left
 		states[0], states[1] = states[1], states[0]
 	}
 	if l.stream != a.Stream+1 {
-		l.header(&b, client, server, a.Stream, len(margin), between)
+		l.header(&b, left, right, a.Stream, len(margin), between)
 		l.stream, l.states = a.Stream+1, [2]string{}
 	}
 	for i, s := range states {
@@ -71,7 +71,7 @@ func (l *Ladder) Format(a *Account) string {
 		fmt.Fprintf(&b, "%s│ %s │\n", blank, fill(line, between-2, " "))
 	}
 	arrow := "├─ " + fill(lines[len(lines)-1]+" ", between-3, "─") + "▶│"
-	if !a.Outward {
+	if !l.fromLeft(a) {
 		arrow = "│◀─ " + fill(lines[len(lines)-1]+" ", between-3, "─") + "┤"
 	}
 	fmt.Fprintf(&b, "%s%s%s%s\n", margin, fill(states[0], stateColumns, " "), l.colour(a, arrow), strings.TrimRight(" "+states[1], " "))
@@ -83,6 +83,15 @@ func (l *Ladder) Format(a *Account) string {
 	return l.ascii(b.String())
 }
 
+// fromLeft reports whether the sender stands on the left: the client does, and in
+// a live connection we do.
+func (l *Ladder) fromLeft(a *Account) bool {
+	if a.Live != nil {
+		return a.Live.Sent
+	}
+	return a.FromClient
+}
+
 // Summary writes the verdict on a conversation.
 func (l *Ladder) Summary(s *Summary) string {
 	l.stream = 0 // the next segment needs a header
@@ -90,8 +99,8 @@ func (l *Ladder) Summary(s *Summary) string {
 }
 
 // header names the ends above their columns.
-func (l *Ladder) header(b *strings.Builder, client, server netip.AddrPort, stream, margin, between int) {
-	left, right := client.String(), server.String()
+func (l *Ladder) header(b *strings.Builder, leftEnd, rightEnd netip.AddrPort, stream, margin, between int) {
+	left, right := leftEnd.String(), rightEnd.String()
 	number := "[" + strconv.Itoa(stream) + "]"
 	from := margin + stateColumns // where the left column is
 	start := max(0, from-len(left)/2)
@@ -131,7 +140,7 @@ func (l *Ladder) colour(a *Account, arrow string) string {
 		return arrow
 	case a.Problem():
 		return red + arrow + reset
-	case a.Outward:
+	case l.fromLeft(a):
 		return green + arrow + reset
 	}
 	return magenta + arrow + reset

@@ -56,6 +56,7 @@ func (t *telling) stackSays() {
 	if reason, ok := t.reason(); ok {
 		t.Why = append(t.Why, reason)
 	}
+	t.edited()
 	if !t.Live.Sent && t.Live.Verdict != nil {
 		t.verdict(t.Live.Verdict)
 	}
@@ -68,6 +69,26 @@ func (t *telling) stackSays() {
 		case stack.CauseTimeout, stack.CauseICMP, stack.CauseTimeWaitOver:
 			t.enter(ours, tr.To, tr.Cause)
 		}
+	}
+}
+
+// edited tells of the fields that someone changed before the segment was sent.
+func (t *telling) edited() {
+	made := t.Live.Edited
+	if made == nil {
+		return
+	}
+	if t.seg.Seq != made.Seq {
+		t.note("Seq was edited by hand: our stack had put %v there", t.from.number(made.Seq).shown())
+	}
+	if t.seg.Ack != made.Ack {
+		t.note("Ack was edited by hand: our stack had put %v there", t.to.number(made.Ack).shown())
+	}
+	if t.seg.Flags != made.Flags {
+		t.note("the flags were edited by hand: our stack had set %s", made.Flags.String())
+	}
+	if t.seg.Window != made.Window {
+		t.note("the window was edited by hand: our stack had put %v there, not scaled", plain(made.Window))
 	}
 }
 
@@ -112,6 +133,11 @@ func (t *telling) verdict(j *stack.Judgment) {
 func (t *telling) refused(err error) {
 	if reason, ok := t.reason(); ok {
 		t.Why = append(t.Why, reason)
+	}
+	t.edited()
+	if err == nil {
+		t.note("dropped by hand, as if the network had lost it: nothing crossed")
+		return
 	}
 	t.note("the system refused to send it, and nothing crossed: %s", err.Error())
 }

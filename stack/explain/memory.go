@@ -10,17 +10,15 @@ import (
 // be remembered for a while: what comes late belongs to it and not to a new one,
 // and a SYN that uses its ports again should be known for that.
 
-const (
-	// maxOver is how many conversations are remembered that are over.
-	maxOver = 1 << 14
-	// maxConversations is how many are remembered at all.
-	maxConversations = 1 << 18
-	// maxWaiting is how many segments, of all conversations, are remembered
-	// until their Ack comes.
-	maxWaiting = 1 << 21
-	// tidyEvery is how many segments come between two looks at all that.
-	tidyEvery = 1 << 16
-)
+// bounds are how much a narrator remembers.
+type bounds struct {
+	over          int // conversations that are over
+	conversations int // conversations
+	waiting       int // segments, of all conversations, until their Ack comes
+	every         int // how many segments come between two looks at all that
+}
+
+var usualBounds = bounds{over: 1 << 14, conversations: 1 << 18, waiting: 1 << 21, every: 1 << 16}
 
 // How long a conversation may be silent before it counts as over. A SYN is sent
 // again for about two minutes, a FIN for less; for the rest, RFC 5382 (REQ-5)
@@ -45,7 +43,7 @@ func (c *conversation) over(now time.Time) bool {
 // tidy forgets conversations that are over, and beyond the bounds others, the
 // longest silent first.
 func (n *Narrator) tidy(now time.Time) {
-	if n.segments%tidyEvery != 0 {
+	if n.segments%n.bounds.every != 0 {
 		return
 	}
 	all := make([]*conversation, 0, len(n.conversations))
@@ -57,7 +55,7 @@ func (n *Narrator) tidy(now time.Time) {
 			over++
 		}
 	}
-	if over <= maxOver && len(all) <= maxConversations && waiting <= maxWaiting {
+	if over <= n.bounds.over && len(all) <= n.bounds.conversations && waiting <= n.bounds.waiting {
 		return
 	}
 	slices.SortFunc(all, func(a, b *conversation) int { return cmp.Compare(a.seen, b.seen) })
@@ -65,11 +63,11 @@ func (n *Narrator) tidy(now time.Time) {
 	for _, c := range all {
 		isOver := c.over(now)
 		switch {
-		case isOver && over > maxOver, left > maxConversations:
+		case isOver && over > n.bounds.over, left > n.bounds.conversations:
 			left--
 			waiting -= c.waiting()
 			n.forget(c)
-		case waiting > maxWaiting:
+		case waiting > n.bounds.waiting:
 			waiting -= c.waiting()
 			c.stopWaiting()
 		}
@@ -80,9 +78,9 @@ func (n *Narrator) tidy(now time.Time) {
 }
 
 func (n *Narrator) forget(c *conversation) {
-	s := n.End(c.ends[0].addr, c.ends[1].addr)
+	delete(n.conversations, pairOf(c.ends[0].addr, c.ends[1].addr))
 	if n.Forgotten != nil {
-		n.Forgotten(s)
+		n.Forgotten(n.summary(c))
 	}
 }
 

@@ -9,16 +9,21 @@ import (
 	"golang.org/x/text/language"
 )
 
+// few is what the tests remember, so that a crowd need not be large.
+var few = bounds{over: 200, conversations: 2000, waiting: 20_000, every: 500}
+
 // crowd is many conversations of the same kind, one after the other.
 type crowd struct {
 	n         *Narrator
 	forgotten []*Summary
 	next      uint32
 	now       time.Time
+	step      time.Duration // between two segments
 }
 
 func newCrowd() *crowd {
-	c := &crowd{n: NewNarrator(language.English), now: newDialogue().now}
+	c := &crowd{n: NewNarrator(language.English), now: newDialogue().now, step: time.Millisecond}
+	c.n.bounds = few
 	c.n.Forgotten = func(s *Summary) { c.forgotten = append(c.forgotten, s) }
 	return c
 }
@@ -35,7 +40,7 @@ func (c *crowd) come(conversations int, d *dialogue) {
 			} else {
 				in.Dst = netip.AddrPortFrom(addr, 1)
 			}
-			c.now = c.now.Add(time.Millisecond)
+			c.now = c.now.Add(c.step)
 			in.Time = c.now
 			c.n.SegmentInto(&a, in)
 		}
@@ -44,8 +49,8 @@ func (c *crowd) come(conversations int, d *dialogue) {
 
 func TestForgetsWhatIsOver(t *testing.T) {
 	c := newCrowd()
-	c.come(4*tidyEvery/10, article())
-	if got := len(c.n.conversations); got > maxOver+tidyEvery/10+1 {
+	c.come(10*few.every/10, article())
+	if got := len(c.n.conversations); got > few.over+few.every/10+1 {
 		t.Errorf("%d conversations are remembered", got)
 	}
 	if len(c.forgotten) == 0 || c.forgotten[0].Stream != 0 || c.forgotten[0].Closing != CloseThree {
@@ -62,10 +67,10 @@ func TestRemembersWhatIsOpen(t *testing.T) {
 	c := newCrowd()
 	open := newDialogue()
 	open.handshake()
-	c.come(1000, open)
-	c.come(4*tidyEvery/10, article())
+	c.come(100, open)
+	c.come(10*few.every/10, article())
 	for _, s := range c.forgotten {
-		if s.Stream < 1000 {
+		if s.Stream < 100 {
 			t.Fatalf("stream %d was open, and is forgotten", s.Stream)
 		}
 	}
@@ -74,11 +79,12 @@ func TestRemembersWhatIsOpen(t *testing.T) {
 // A scan leaves SYNs that nobody answers.
 func TestForgetsHalfOpen(t *testing.T) {
 	c := newCrowd()
+	c.step = time.Second
 	syns := newDialogue()
 	syns.client(syn, 0, 0, "")
-	c.come(4*tidyEvery, syns)
-	recent := int(silentHalfOpen / time.Millisecond)
-	if got := len(c.n.conversations); got > maxOver+recent+tidyEvery {
+	c.come(10*few.every, syns)
+	recent := int(silentHalfOpen / c.step)
+	if got := len(c.n.conversations); got > few.over+recent+few.every {
 		t.Errorf("%d conversations are remembered", got)
 	}
 }
@@ -88,15 +94,15 @@ func TestForgetsTheLongestSilent(t *testing.T) {
 	c := newCrowd()
 	data := newDialogue()
 	data.client(psh|ack, 1, 1, "x")
-	c.come(maxConversations+2*tidyEvery, data)
-	if got := len(c.n.conversations); got > maxConversations+tidyEvery {
+	c.come(few.conversations+2*few.every, data)
+	if got := len(c.n.conversations); got > few.conversations+few.every {
 		t.Errorf("%d conversations are remembered", got)
 	}
 	waiting := 0
 	for _, conv := range c.n.conversations {
 		waiting += conv.waiting()
 	}
-	if waiting > maxWaiting+2*tidyEvery {
+	if waiting > few.waiting+2*few.every {
 		t.Errorf("%d segments wait for an Ack", waiting)
 	}
 }
@@ -108,29 +114,34 @@ func TestForgetsWhatWaits(t *testing.T) {
 	for i := range 1000 {
 		data.client(psh|ack, 1+i, 1, "x")
 	}
-	c.come(maxWaiting/1000, data)
+	c.come(3*few.waiting/1000, data)
 	waiting := 0
 	for _, conv := range c.n.conversations {
 		waiting += conv.waiting()
 	}
-	if waiting > maxWaiting+2*tidyEvery {
+	if waiting > few.waiting+2*few.every {
 		t.Errorf("%d segments wait for an Ack", waiting)
 	}
 }
 
-func TestSegmentIntoAllocatesNothing(t *testing.T) {
+// A segment and its Ack, told and written, need next to no new memory.
+func TestSegmentIntoAllocatesLittle(t *testing.T) {
 	d := article()
 	n := NewNarrator(language.English)
 	for _, in := range d.inputs[:3] {
 		n.Segment(in)
 	}
+	data, answer := *d.client(psh|ack, 1, 1, "abc"), *d.server(ack, 1, 4, "")
 	var a Account
 	var line []byte
-	in := *d.client(ack, 1, 1, "")
-	if got := testing.AllocsPerRun(100, func() {
-		n.SegmentInto(&a, in)
-		line = AppendJSON(line[:0], &a)
-	}); got > 0.5 {
-		t.Errorf("%v allocations for a segment", got)
+	if got := testing.AllocsPerRun(1000, func() {
+		for _, in := range []Input{data, answer} {
+			n.SegmentInto(&a, in)
+			line = AppendJSON(line[:0], &a)
+		}
+		data.Segment.Seq += 3
+		answer.Segment.Ack += 3
+	}); got > 2 {
+		t.Errorf("%v allocations for two segments", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/text/language"
 
 	"rawnc/stack"
+	"rawnc/stack/explain/words"
 )
 
 // A Narrator explains segments, one after the other. The same segments always
@@ -32,6 +33,7 @@ type Narrator struct {
 	streams       int
 	frames        int // counted where Input has none
 	segments      int
+	bounds        bounds
 	start         time.Time
 }
 
@@ -60,7 +62,6 @@ type conversation struct {
 	closing  Closing
 	synTime  time.Time
 	firstRTT time.Duration // from the last SYN to the next ACK; 0: not known
-	ended    bool          // a FIN or a RST was seen
 	closer   *half         // sent its FIN first
 	resetter *half
 	resetAt  int
@@ -69,7 +70,7 @@ type conversation struct {
 
 // NewNarrator returns a narrator that speaks the language.
 func NewNarrator(lang language.Tag) *Narrator {
-	return &Narrator{voice: newVoice(lang), conversations: map[pair]*conversation{}}
+	return &Narrator{voice: newVoice(words.In(lang).Printer()), bounds: usualBounds, conversations: map[pair]*conversation{}}
 }
 
 // Segment takes the next segment and tells of it. It keeps nothing of in, but
@@ -90,7 +91,7 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 	if n.start.IsZero() {
 		n.start = in.Time
 	}
-	crossed := in.Live == nil || in.Live.SendError == nil
+	crossed := in.Live == nil || in.Live.SendError == nil && !in.Live.Dropped
 	frameNo := in.Frame
 	if crossed && frameNo == 0 {
 		n.frames++
@@ -106,7 +107,7 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 		Flags: seg.Flags, Payload: seg.Payload, Len: len(seg.Payload) + max(in.Cut, 0),
 		WindowRaw: seg.Window, Options: seg.Options,
 		Checksum: in.Checksum, Live: in.Live,
-		Outward: from == &c.ends[0], voice: n.voice,
+		FromClient: from == &c.ends[0], Outward: from == &c.ends[0], voice: n.voice,
 		SACK: a.SACK[:0], Why: a.Why[:0], args: a.args[:0],
 	}
 	switch {

@@ -9,6 +9,7 @@ import (
 	"github.com/mattn/go-runewidth"
 
 	"rawnc/stack"
+	"rawnc/stack/explain/words"
 )
 
 // TextStyle is how accounts are written for people.
@@ -16,10 +17,13 @@ type TextStyle struct {
 	Color bool
 	Width int // columns of the terminal; 0: lines are not wrapped
 	Level int // 0: one line a segment; 1: the arithmetic under it; 2: everything
+
+	hidden string // the names of the numbers that a quiz asks for
 }
 
 const (
 	indent = "     "
+	later  = indent + "  " // before what does not fit on the line
 	// preview is how many columns the payload gets where the width is not known.
 	preview = 60
 )
@@ -45,7 +49,7 @@ func (s TextStyle) Format(a *Account) string {
 	case a.Outward:
 		colour = green
 	}
-	s.write(&b, colour, s.head(a), "  ")
+	s.line(&b, colour, s.join(s.head(a)))
 	for _, why := range a.Why {
 		switch {
 		case s.Level < 1, s.Level < 2 && why.Kind == Detail:
@@ -60,7 +64,7 @@ func (s TextStyle) Format(a *Account) string {
 func (s TextStyle) Summary(sum *Summary) string {
 	var b strings.Builder
 	ends := phrase(Meaning, "%v → %v: %d segments in %v", sum.Client, sum.Server, sum.Segments, elapsed(sum.Lasted))
-	s.write(&b, bold, []string{sum.Say(ends)}, " ")
+	s.line(&b, bold, words.Wrap(sum.Say(ends), s.Width, later))
 	for _, why := range sum.Why {
 		s.sentence(&b, why, sum.Say(why))
 	}
@@ -77,9 +81,7 @@ func (s TextStyle) sentence(b *strings.Builder, why Sentence, text string) {
 	case Detail:
 		colour = faint
 	}
-	words := strings.Split(text, " ")
-	words[0] = indent + words[0]
-	s.write(b, colour, words, " ")
+	s.line(b, colour, words.Wrap(indent+text, s.Width, later))
 }
 
 // head is the line of a segment, as the parts between which it may be wrapped.
@@ -130,6 +132,9 @@ func (s TextStyle) head(a *Account) []string {
 }
 
 func (s TextStyle) number(name string, n Number) string {
+	if strings.Contains(s.hidden, name) {
+		return name + " ?"
+	}
 	if s.Level > 1 && n.Known {
 		return fmt.Sprintf("%s %v (%v)", name, n.Rel, n.Raw)
 	}
@@ -163,21 +168,18 @@ func (s TextStyle) options(a *Account) []string {
 	return list
 }
 
-// write writes parts on a line, or on several where the width wants it; the
-// later ones are indented.
-func (s TextStyle) write(b *strings.Builder, colour string, parts []string, gap string) {
-	if !s.Color {
-		colour = ""
-	}
-	b.WriteString(colour)
+// join puts parts on a line, or on several where the width wants it.
+func (s TextStyle) join(parts []string) string {
+	const gap = "  "
+	var b strings.Builder
 	column := 0
 	for i, part := range parts {
 		w := runewidth.StringWidth(part)
 		switch {
 		case i == 0:
 		case s.Width > 0 && column+len(gap)+w > s.Width:
-			b.WriteString("\n" + indent + "  ")
-			column = len(indent) + 2
+			b.WriteString("\n" + later)
+			column = len(later)
 		default:
 			b.WriteString(gap)
 			column += len(gap)
@@ -185,9 +187,15 @@ func (s TextStyle) write(b *strings.Builder, colour string, parts []string, gap 
 		b.WriteString(part)
 		column += w
 	}
-	if colour != "" {
-		b.WriteString(reset)
+	return b.String()
+}
+
+// line ends what is written in a colour; none: the terminal's own.
+func (s TextStyle) line(b *strings.Builder, colour, text string) {
+	if s.Color && colour != "" {
+		text = colour + text + reset
 	}
+	b.WriteString(text)
 	b.WriteByte('\n')
 }
 

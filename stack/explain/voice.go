@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
 	"rawnc/stack"
@@ -27,8 +26,7 @@ type voice struct {
 	formats map[string]*template
 }
 
-func newVoice(lang language.Tag) *voice {
-	p := message.NewPrinter(lang)
+func newVoice(p *message.Printer) *voice {
 	return &voice{printer: p, formats: map[string]*template{}, groups: p.Sprintf("%d %v", 1234, 1234567) == "1,234 1,234,567"}
 }
 

@@ -26,7 +26,7 @@ func TestVoiceSaysWhatThePrinterSays(t *testing.T) {
 		}
 	}
 	for _, lang := range []language.Tag{language.English, language.Chinese, language.Danish, language.Hindi} {
-		voice, printer := newVoice(lang), message.NewPrinter(lang)
+		voice, printer := newVoice(message.NewPrinter(lang)), message.NewPrinter(lang)
 		translated := printer.Sprintf("the client")
 		for _, test := range []struct {
 			format      string
@@ -56,7 +56,7 @@ func TestVoiceSaysWhatThePrinterSays(t *testing.T) {
 
 // Two formats may meet in the same place of the voice's short memory.
 func TestVoiceTellsFormatsApart(t *testing.T) {
-	v := newVoice(language.English)
+	v := newVoice(message.NewPrinter(language.English))
 	for i := range 2000 {
 		if want, got := fmt.Sprintf("a%db", i), v.say(phrase(Meaning, fmt.Sprintf("a%db", i))); got != want {
 			t.Errorf("%q, want %q", got, want)

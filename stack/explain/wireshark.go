@@ -210,16 +210,15 @@ func (f *flow) edge() stack.Seq {
 // analyseUnseen looks at an ACK of more than was seen.
 func (t *telling) analyseUnseen() {
 	to := &t.to.flow
-	switch {
-	case to.whole.Less(to.next):
+	if to.whole.Less(to.next) {
 		to.whole = to.next // said once for a hole
 		t.found |= foundAckLostSegment
-	default:
-		if to.dups == 0 {
-			t.found |= foundAckLostSegment
-		}
-		to.dups = -1
+		return
 	}
+	if to.dups == 0 {
+		t.found |= foundAckLostSegment
+	}
+	to.dups = -1
 }
 
 // analyseAgain looks at a segment with octets or flags that may have been seen
