@@ -168,6 +168,38 @@ func TestAbortMidway(t *testing.T) {
 	}
 }
 
+// TestAbortUnheard: our RST is lost on the way. What the peer sends again is
+// answered by us, for the kernel would answer it with a RST of its own.
+func TestAbortUnheard(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	audit := newAudit(t, pair.A, pair.B.IPv4)
+	answered := make(chan struct{}, 100)
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: func(e *rawtcp.Event) {
+		audit.Tap(e)
+		if e.Reason.Kind == stack.ReasonNoConnection {
+			select {
+			case answered <- struct{}{}:
+			default:
+			}
+		}
+	}}
+	c, s := open(t, listen(t, pair.B, pair.B.IPv4), func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+	if err := pair.B.Nft("table inet t { chain c { type filter hook input priority 0; tcp flags & rst == rst drop; }; }"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write([]byte("unread")); err != nil {
+		t.Fatal(err)
+	}
+	for c.(*rawtcp.Conn).Snapshot().ReceiveQueue == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	c.Close()
+	go s.Write([]byte("more"))
+	<-answered
+	<-answered // to a retransmission
+}
+
 // A gate holds what is sent until every port is reserved, or the kernel would
 // refuse a SYN that comes too early, and what arrives until it is open.
 type gate struct {
