@@ -91,7 +91,6 @@ var scenarios = []scenario{
 type kernels struct {
 	*testing.T
 	*lab.Pair
-	listening []net.Listener
 }
 
 // record has the scenario happen and captures it into a file. What it carries

@@ -156,7 +156,7 @@ func (q *Quiz) text(a *Account, hidden string, question Sentence) string {
 	s := q.Style
 	s.Level, s.hidden = min(s.Level, 1), hidden // no absolute numbers
 	var b strings.Builder
-	s.write(&b, faint, s.head(a), "  ")
+	s.line(&b, faint, s.join(s.head(a)))
 	s.sentence(&b, question, a.Say(question))
 	return b.String()
 }

@@ -80,6 +80,8 @@ func (f *finder) text(n ast.Node) bool {
 		case name == "word":
 			f.add(n.Args[0], true)
 			return false
+		case name == "say":
+			f.add(n.Args[0], true)
 		case name == "boolFlag" || name == "stringFlag":
 			f.add(n.Args[1], true)
 			return false
@@ -120,6 +122,12 @@ func (f *finder) errors(n ast.Node) bool {
 	case *ast.KeyValueExpr:
 		if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Err" {
 			f.add(n.Value, false)
+		}
+	case *ast.CompositeLit:
+		if name, ok := n.Type.(*ast.Ident); ok && name.Name == "SyntaxError" {
+			for _, e := range n.Elts {
+				f.add(e, false)
+			}
 		}
 	case *ast.ValueSpec:
 		if n.Names[0].Name == "icmpNames" {
