@@ -385,3 +385,48 @@ func BenchmarkWritePacket(b *testing.B) {
 		_ = w.Flush()
 	}
 }
+
+// Packets of several interfaces, cut short by the capture: gopacket reads what
+// was written.
+func TestInterfacesAndLengths(t *testing.T) {
+	var file bytes.Buffer
+	w, err := pcapout.NewWriter(&file, pcapout.PCAPNG, pcapout.Meta{NoInterface: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, linkType := range []uint16{0, 1} {
+		n, err := w.AddInterface([]string{"lo", "eth0"}[i], linkType)
+		if n != i || err != nil {
+			t.Fatalf("interface %d, %v", n, err)
+		}
+		if err := w.WritePacket(pcapout.Packet{Time: time.Unix(1, 0), Interface: n, Data: []byte("abc"), Length: 1000 * n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.WritePacket(pcapout.Packet{Time: time.Unix(1, 0), Interface: 2}); err == nil {
+		t.Error("a packet of an interface that does not exist")
+	}
+	if err := w.Close(0); err != nil {
+		t.Fatal(err)
+	}
+	r, err := pcapgo.NewNgReader(&file, pcapgo.NgReaderOptions{WantMixedLinkType: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		data, info, err := r.ReadPacketData()
+		if err != nil || string(data) != "abc" || info.InterfaceIndex != i || info.Length != max(3, 1000*i) {
+			t.Errorf("packet %d: %q, %+v, %v", i, data, info, err)
+		}
+		if iface, err := r.Interface(i); err != nil || int(iface.LinkType) != i || iface.Name != []string{"lo", "eth0"}[i] {
+			t.Errorf("interface %d: %+v, %v", i, iface, err)
+		}
+	}
+	classic, err := pcapout.NewWriter(io.Discard, pcapout.PCAP, pcapout.Meta{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := classic.AddInterface("eth0", 1); err == nil {
+		t.Error("a classic pcap holds one interface")
+	}
+}

@@ -66,10 +66,12 @@ func (h *Host) hold(now time.Time, c *Conn, seg *stack.Segment, why stack.Reason
 		if seg.Seq != made.Seq || seg.Ack != made.Ack || seg.Flags != made.Flags || seg.Window != made.Window {
 			h.out.origins[0].made = &made
 		}
-		if !pass {
+		if pass {
+			h.out.send(h.link)
+		} else {
 			h.out.drop()
 		}
-		h.flush(now, c)
+		h.flush(time.Now(), c)
 	}()
 }
 

@@ -189,14 +189,22 @@ func TestGateEdits(t *testing.T) {
 // expects, not one behind what was held.
 func TestGateAbort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		done := make(chan struct{})
 		c, peer, seen := gated(t, func(ctx context.Context, e *Event) bool {
 			if len(e.Segment.Payload) > 0 {
 				<-ctx.Done()
+				close(done)
 			}
 			return true
 		})
 		fmt.Fprint(c, "hello")
 		c.Abort()
+		synctest.Wait()
+		select {
+		case <-done:
+		default:
+			t.Error("the gate is still asked")
+		}
 		if _, err := peer.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("the peer read: %v", err)
 		}

@@ -288,6 +288,7 @@ func (h *Host) bury(c *Conn) {
 		return
 	}
 	c.buried = true
+	c.letGo()
 	c.lastWords()
 	time.AfterFunc(graveTime, func() {
 		h.mu.Lock()

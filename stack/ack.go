@@ -95,12 +95,14 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 }
 
 // measure takes a round-trip sample: from what went out only once (Karn's
-// rule), or from the echoed timestamp (RFC 7323, section 4.1).
+// rule), or from the echoed timestamp (RFC 7323, section 4.1). An echo from
+// before the retransmission tells of an ACK that was lost, which may be long ago.
 func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) {
 	switch {
 	case !d.once.IsZero() && d.latest.times == 1:
 		c.rtt.sample(now.Sub(d.once))
-	case n > 0 && c.ts.on && seg.Options.HasTimestamps && seg.Options.TSEcr != 0:
+	case n > 0 && c.ts.on && seg.Options.HasTimestamps && seg.Options.TSEcr != 0 &&
+		int32(seg.Options.TSEcr-c.ts.val(d.latest.at)) >= 0:
 		if ms := int32(c.ts.val(now) - seg.Options.TSEcr); ms >= 0 {
 			c.rtt.sample(time.Duration(ms) * time.Millisecond)
 		}

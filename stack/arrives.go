@@ -95,7 +95,7 @@ func (c *Conn) arrivesSynSent(now time.Time, seg *Segment) {
 		return
 	}
 	c.synArrived(now, seg)
-	if !acked { // simultaneous open (RFC 9293, figure 8): our SYN goes out again, with the ACK
+	if !acked { // simultaneous open (RFC 9293, figure 7): our SYN goes out again, with the ACK
 		c.setState(StateSynReceived, CauseSYN)
 		c.loss.again = ReasonSYNACK
 		c.markHeadLost()

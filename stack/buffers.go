@@ -76,6 +76,15 @@ func (b *receiveBuffer) dropHeld() {
 	b.data.drop(0)
 }
 
+// overlap is the first part of n octets from off that is held already.
+func (b *receiveBuffer) overlap(off, n int) span {
+	i, _ := slices.BinarySearchFunc(b.spans, off+1, func(h span, from int) int { return h.to - from })
+	if i == len(b.spans) {
+		return span{}
+	}
+	return span{max(off, b.spans[i].from), min(off+n, b.spans[i].to)}
+}
+
 // put stores p at off octets behind RCV.NXT and returns how far RCV.NXT moves.
 // It reports false when the octets would make one run too many.
 func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {

@@ -63,9 +63,8 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 	// Wholly duplicate data is how a peer says that our ACK was lost.
 	if c.verdict == VerdictOldData && !seg.Flags.Has(SYN) {
 		c.owe(ReasonOldDataACK)
-		if seg.Next() == c.rcv.nxt { // echoed, it lets the peer measure that much
-			c.ts.update(seg, now)
-		}
+		c.arrivedTwice(seg.Seq, seg.Seq.Add(len(seg.Payload)))
+		c.ts.update(seg, now) // echoed, it lets the peer measure that much
 		// The ACK in it is as good as any (RFC 9293, section 3.10.7.4, fifth step).
 		if seg.Flags.Has(ACK) && c.snd.una.Less(seg.Ack) && seg.Ack.LessEq(c.ackLimit()) {
 			c.stripText(seg)

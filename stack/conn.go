@@ -63,7 +63,8 @@ type Conn struct {
 		mss      int // largest payload seen: the peer's idea of a full segment
 		fin      Seq // where the peer's FIN stands, once seen
 		hasFIN   bool
-		closed   bool // the application will read no more
+		closed   bool      // the application will read no more
+		twice    SACKBlock // octets that arrived again, for the next D-SACK (RFC 2883); empty: none
 	}
 	ts         timestamps
 	sack       bool // SACK is permitted both ways

@@ -160,6 +160,16 @@ func TestTheEarliestTimestampIsEchoed(t *testing.T) {
 	d.expectAfter(delayedACK, "ACK", ack(3), ts(d.tsval()+40, 101))
 }
 
+// When our ACK was lost, its repetition tells when the data came again.
+func TestARetransmissionIsEchoed(t *testing.T) {
+	d := established(t, stack.Config{}, ts(100, 0))
+	d.send("ACK", seq(1), ack(1), text("a"), ts(101, 0))
+	d.send("ACK", seq(2), ack(1), text("b"), ts(101, 0))
+	d.expectAfter(delayedACK, "ACK", ack(3), ts(d.tsval()+40, 101))
+	d.send("ACK", seq(1), ack(1), text("a"), ts(500, 0))
+	d.expect("ACK", ack(3), ts(d.tsval(), 500))
+}
+
 func TestAHoleKeepsTheEcho(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))
 	d.send("ACK", seq(2), ack(1), text("b"), ts(105, 0))
@@ -235,8 +245,8 @@ func TestSACKBlocks(t *testing.T) {
 	at(31, 31, 33, 11, 15, 21, 23)
 	at(41, 41, 43, 11, 15, 21, 23, 31, 33)
 	at(51, 51, 53, 11, 15, 21, 23, 31, 33) // four at most
-	at(32, 31, 34, 11, 15, 21, 23, 41, 43)
-	at(11, 11, 15, 21, 23, 31, 34, 41, 43)
+	at(32, 32, 33, 31, 34, 11, 15, 21, 23) // the first is a D-SACK (RFC 2883)
+	at(11, 11, 13, 11, 15, 21, 23, 31, 34)
 	d.send("ACK", seq(1), ack(1), text("0123456789"))
 	d.expect("ACK", ack(15), sack(21, 23, 31, 34, 41, 43, 51, 53))
 }

@@ -284,19 +284,33 @@ func (c *Conn) sackBlocks() int {
 	if c.ts.on {
 		most = 3
 	}
-	return min(len(c.in.spans), most)
+	n := len(c.in.spans)
+	if c.rcv.twice != (SACKBlock{}) {
+		n++
+	}
+	return min(n, most)
 }
 
-// fillSACK reports what is held out of order: the run that grew last, then the
-// others (RFC 2018, section 4).
+// fillSACK reports what arrived twice (RFC 2883, section 4), then what is held
+// out of order: the run that grew last, and the others (RFC 2018, section 4).
 func (c *Conn) fillSACK(o *Options) {
 	n := c.sackBlocks()
 	if n == 0 {
 		return
 	}
-	add := func(s span) {
-		o.SACK[o.SACKCount] = SACKBlock{Left: c.rcv.nxt.Add(s.from), Right: c.rcv.nxt.Add(s.to)}
-		o.SACKCount++
+	add := func(b SACKBlock) {
+		if o.SACKCount < n {
+			o.SACK[o.SACKCount] = b
+			o.SACKCount++
+		}
+	}
+	held := func(i int) SACKBlock {
+		s := c.in.spans[i]
+		return SACKBlock{Left: c.rcv.nxt.Add(s.from), Right: c.rcv.nxt.Add(s.to)}
+	}
+	if c.rcv.twice != (SACKBlock{}) {
+		add(c.rcv.twice)
+		c.rcv.twice = SACKBlock{}
 	}
 	first := 0
 	for i, s := range c.in.spans {
@@ -304,10 +318,13 @@ func (c *Conn) fillSACK(o *Options) {
 			first = i
 		}
 	}
-	add(c.in.spans[first])
+	if len(c.in.spans) == 0 {
+		return
+	}
+	add(held(first))
 	for i := 0; o.SACKCount < n; i++ {
 		if i != first {
-			add(c.in.spans[i])
+			add(held(i))
 		}
 	}
 }

@@ -77,6 +77,20 @@ func TestTimestampsSampleARetransmission(t *testing.T) {
 	d.same("RTO", rto(d), rtt+150*ms)
 }
 
+// An echo from before the retransmission tells of an ACK that was lost. As a
+// sample it would make the timeout grow with every loss.
+func TestAnOldEchoIsNoSample(t *testing.T) {
+	d := established(t, stack.Config{}, ts(1, 0))
+	first := d.tsval()
+	d.write("a")
+	d.expect("PSH,ACK", text("a"))
+	d.expectAfter(firstRTO, "PSH,ACK", text("a"))
+	d.wait(rtt)
+	d.acks(2, ts(2, first))
+	d.same("SRTT", d.c.Snapshot().SRTT, rtt)
+	d.same("RTO", rto(d), 2*firstRTO)
+}
+
 // RFC 6298, 5.3: an ACK of new data starts the timer anew; 5.2: the last stops it.
 func TestTheTimerRestartsWithEachACK(t *testing.T) {
 	d := established(t, stack.Config{NoDelay: true})

@@ -76,6 +76,8 @@ type Options struct {
 	SACKCount      int // how many of SACK are present
 	SACK           [4]SACKBlock
 	UserTimeout    uint16 // RFC 5482, with the granularity bit on top; 0: absent
+	HasFastOpen    bool   // RFC 7413; no Conn sends it or heeds it
+	FastOpen       string // the cookie: 4 to 16 octets, or none in a request for one
 }
 
 // A SACKBlock is a run of octets that arrived: [Left, Right) (RFC 2018).

@@ -16,8 +16,14 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 		c.verdict = VerdictIgnored
 		return
 	}
-	full := len(seg.Payload)
+	full, first := len(seg.Payload), seg.Seq
 	c.trim(seg)
+	if first.Less(c.rcv.nxt) {
+		c.arrivedTwice(first, minSeq(first.Add(full), c.rcv.nxt))
+	} else {
+		s := c.in.overlap(seg.Seq.Sub(c.rcv.nxt), len(seg.Payload))
+		c.arrivedTwice(c.rcv.nxt.Add(s.from), c.rcv.nxt.Add(s.to))
+	}
 	if len(seg.Payload) == 0 {
 		c.owe(ReasonOldDataACK)
 		return
@@ -43,6 +49,14 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 		c.owe(ReasonACK)
 	} else if !c.timers.armed(timerDelayedACK) {
 		c.timers.set(timerDelayedACK, now.Add(c.cfg.DelayedACK))
+	}
+}
+
+// arrivedTwice notes octets for the D-SACK block of the next segment (RFC 2883,
+// section 4).
+func (c *Conn) arrivedTwice(left, right Seq) {
+	if c.sack && left.Less(right) {
+		c.rcv.twice = SACKBlock{left, right}
 	}
 }
 

@@ -109,11 +109,18 @@ func connect(c *cli.Context) (err error) {
 		defer l.Close()
 	}
 	signals := catchSignals()
-	dialer := o.dialer(rec.tap())
+	step, stdin, err := o.interview(c, rec, signals)
+	if err != nil {
+		return err
+	}
+	dialer := o.dialer(rec.tap(), step)
 	if dialer.Host, err = faults.host(); err != nil {
 		return explainDial(err, to, o)
 	}
 	conn, err := dialer.DialContext(signals.ctx, o.network, to.String())
+	if err != nil {
+		step.stop()
+	}
 	switch {
 	case err != nil && signals.ctx.Err() != nil:
 		rec.say("%s: there is no connection yet; rawnc gives up", signalName(<-signals.more))
@@ -121,11 +128,11 @@ func connect(c *cli.Context) (err error) {
 	case err != nil:
 		return explainDial(err, to, o)
 	}
-	s := &session{conn: conn.(*rawtcp.Conn), options: o, out: out, log: rec, signals: signals}
+	s := &session{conn: conn.(*rawtcp.Conn), options: o, out: out, log: rec, signals: signals, step: step}
 	if c.Bool("z") {
 		return s.run(s.leave)
 	}
-	s.input = newInput(o)
+	s.input = newInput(o, stdin)
 	return s.run(s.talk)
 }
 

@@ -9,14 +9,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
-	"golang.org/x/text/language"
 
 	"rawnc/pcapout"
 	"rawnc/pcapout/reference"
 	"rawnc/stack/explain"
+	"rawnc/stack/explain/words"
 	"rawnc/stack/netsim/script"
 )
 
@@ -33,7 +34,7 @@ func demoCommand() *cli.Command {
 			stringFlag("pcap", "write the capture to `FILE` and play nothing: pcapng with a comment on each packet, or classic for *.pcap; - is standard output"),
 			stringFlag("at", "capture at the `client|server|middle`, not where the scenario says"),
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`text|ladder|json`: how the segments are told"},
-			&cli.StringFlag{Name: "lang", Value: "en", Usage: "`en|zh`: the language"},
+			langFlag(),
 			stringFlag("all", "write the captures of the whole catalogue to `DIR`, with an index page"),
 			&cli.StringFlag{Name: "seed", Value: strconv.Itoa(reference.Seed), Usage: "the `NUMBER` that decides all that is left to chance"},
 		},
@@ -41,10 +42,6 @@ func demoCommand() *cli.Command {
 }
 
 func demo(c *cli.Context) error {
-	lang, ok := map[string]language.Tag{"en": language.English, "zh": language.Chinese}[c.String("lang")]
-	if !ok {
-		return fmt.Errorf("--lang %q: the languages are en and zh", c.String("lang"))
-	}
 	seed, err := strconv.ParseUint(c.String("seed"), 10, 64)
 	if err != nil {
 		return fmt.Errorf("--seed %q: give a whole number from 0", c.String("seed"))
@@ -53,9 +50,9 @@ func demo(c *cli.Context) error {
 	case c.NArg() > 1:
 		return fmt.Errorf("demo takes one NAME or FILE; %d were given", c.NArg())
 	case c.Bool("list"):
-		return listCatalogue(os.Stdout, lang)
+		return listCatalogue(os.Stdout)
 	case c.String("all") != "":
-		return reference.WriteAll(c.String("all"), seed, lang)
+		return reference.WriteAll(c.String("all"), seed, lang.Tag)
 	}
 	name := c.Args().First()
 	if name == "" {
@@ -66,9 +63,11 @@ func demo(c *cli.Context) error {
 		return err
 	}
 	if at := c.String("at"); at != "" {
-		if s.Capture, ok = script.PointNamed(at); !ok {
+		point, ok := script.PointNamed(at)
+		if !ok {
 			return fmt.Errorf("--at %q: the capture points are client, server and middle", at)
 		}
+		s.Capture = point
 	}
 	p, err := newPlayer(c)
 	if err != nil {
@@ -76,29 +75,28 @@ func demo(c *cli.Context) error {
 	}
 	// What a failed scenario did until then is told too.
 	run, failure := s.Run(seed)
-	capture, err := reference.Take(run, s.Capture, lang)
+	capture, err := reference.Take(run, s.Capture, lang.Tag)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if file := c.String("pcap"); file != "" {
 		return errors.Join(writeDemo(file, name, capture), failure)
 	}
-	if err := p.play(s, capture, c.String("lang")); err != nil {
+	if err := p.play(s, capture); err != nil {
 		return err
 	}
 	return failure
 }
 
-func listCatalogue(w io.Writer, lang language.Tag) error {
-	base, _ := lang.Base()
+func listCatalogue(w io.Writer) error {
 	for _, g := range reference.Catalogue() {
-		fmt.Fprintf(w, "%s\n", g.Title)
+		fmt.Fprintln(w, lang.Text(g.Title))
 		for _, name := range g.Names {
 			s, err := reference.Load(name)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(w, "  %-24s %s\n", name, s.Title.In(base.String()))
+			fmt.Fprintf(w, "  %-24s %s\n", name, s.Title.In(lang.Tag.String()))
 		}
 	}
 	return nil
@@ -164,9 +162,9 @@ func (p *player) say(text string) error {
 	return err
 }
 
-func (p *player) play(s *script.Script, capture *reference.Capture, lang string) error {
+func (p *player) play(s *script.Script, capture *reference.Capture) error {
 	if !p.json {
-		if err := p.say(fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang), wrapText(s.About.In(lang), 80))); err != nil {
+		if err := p.say(fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang.Tag.String()), words.Wrap(s.About.In(lang.Tag.String()), 80, ""))); err != nil {
 			return err
 		}
 	}
@@ -185,29 +183,16 @@ func (p *player) play(s *script.Script, capture *reference.Capture, lang string)
 	return nil
 }
 
-// readAlong waits as long as it takes to read a text: four words a second.
+// readAlong waits as long as it takes to read a text: four words a second, or
+// eight Chinese characters.
 func readAlong(text string) {
-	time.Sleep(time.Duration(len(strings.Fields(text))) * time.Second / 4)
-}
-
-// wrapText breaks text into lines of at most width columns, where it has spaces.
-func wrapText(text string, width int) string {
-	var b strings.Builder
-	column := 0
-	for i, word := range strings.Fields(text) {
-		switch {
-		case i == 0:
-		case column+1+len(word) > width:
-			b.WriteByte('\n')
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
+	eighths := 2 * len(strings.Fields(text))
+	for _, r := range text {
+		if unicode.Is(unicode.Han, r) {
+			eighths++
 		}
-		b.WriteString(word)
-		column += len(word)
 	}
-	return b.String()
+	time.Sleep(time.Duration(eighths) * time.Second / 8)
 }
 
 // writeDemo writes a capture to a file, or - for standard output.

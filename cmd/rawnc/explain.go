@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/text/language"
 
 	pcapin "rawnc/rawtcp/capture"
 	"rawnc/rawtcp/wire"
@@ -31,6 +31,8 @@ func explainCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "v", Usage: "show the arithmetic under each segment; -vv: everything", Count: &level, DisableDefaultText: true},
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`text|ladder|json`; json is one object a segment, a line each"},
+			quizFlag(),
+			langFlag(),
 			stringFlag("stream", "tell of conversation `N` alone, as Wireshark numbers them (tcp.stream)"),
 			stringFlag("host", "tell of conversations of `ADDRESS` alone"),
 			stringFlag("port", "tell of conversations of `PORT` alone"),
@@ -45,6 +47,7 @@ type explanation struct {
 	out      output
 	narrator *explain.Narrator
 	filter   filter
+	verdicts bool       // conversations are summed up
 	copy     *annotated // nil: none is wanted
 	progress *progress
 
@@ -58,12 +61,15 @@ func explainFile(c *cli.Context, level int) (err error) {
 		return fmt.Errorf("explain takes one FILE, such as rawnc explain capture.pcapng (- is standard input); %d arguments were given", c.NArg())
 	}
 	name := c.Args().First()
-	x := &explanation{narrator: explain.NewNarrator(language.English), passed: map[error]int{}}
-	x.narrator.Forgotten = x.sumUp
+	format := c.String("format")
+	x := &explanation{narrator: explain.NewNarrator(lang.Tag), verdicts: format != "json", passed: map[error]int{}}
+	if x.verdicts {
+		x.narrator.Forgotten = x.sumUp
+	}
 	if x.filter, err = readFilter(c); err != nil {
 		return err
 	}
-	if x.out, err = newOutput(c.String("format"), level); err != nil {
+	if x.out, err = newOutput(format, level); err != nil {
 		return err
 	}
 	file := os.Stdin
@@ -74,6 +80,14 @@ func explainFile(c *cli.Context, level int) (err error) {
 		defer file.Close()
 	}
 	x.progress = newProgress(file, x.out.flush)
+	if c.Bool("quiz") {
+		q, err := quizOn(x.out, level, name != "-")
+		if err != nil {
+			return err
+		}
+		defer q.score()
+		x.progress.next = time.Time{} // it would disturb
+	}
 	if x.in, err = pcapin.NewReader(x.progress); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -114,8 +128,10 @@ func (x *explanation) run() error {
 	var p pcapin.Packet
 	for {
 		if err := x.in.Next(&p); err != nil {
-			for _, s := range x.narrator.EndAll() {
-				x.sumUp(s)
+			if x.verdicts {
+				for _, s := range x.narrator.EndAll() {
+					x.sumUp(s)
+				}
 			}
 			if err == io.EOF {
 				err = nil
@@ -150,7 +166,7 @@ func (x *explanation) explain(p *pcapin.Packet) *explain.Account {
 		Segment: &p.TCP.Segment, Cut: p.TCP.Cut, Checksum: p.TCP.Checksum, Dir: explain.Direction(p.Dir),
 	})
 	x.streams = max(x.streams, a.Stream+1)
-	if a.Previous != nil {
+	if x.verdicts && a.Previous != nil {
 		x.sumUp(a.Previous)
 	}
 	return a
@@ -178,22 +194,29 @@ func (x *explanation) sayPassedOver() {
 	var parts []string
 	sum := 0
 	for _, kind := range []struct {
-		err  error
-		name string
+		err       error
+		one, many string
 	}{
-		{wire.ErrNotTCP, "not TCP"},
-		{wire.ErrFragment, "fragments"},
-		{wire.ErrTruncated, "cut short within their headers"},
-		{wire.ErrMalformed, "malformed"},
-		{pcapin.ErrLinkType, "of an unknown link type (" + strings.Join(x.linkTypes, ", ") + ")"},
+		{wire.ErrNotTCP, "%d not TCP", "%d not TCP"},
+		{wire.ErrFragment, "%d fragment", "%d fragments"},
+		{wire.ErrTruncated, "%d cut short within its headers", "%d cut short within their headers"},
+		{wire.ErrMalformed, "%d malformed", "%d malformed"},
+		{pcapin.ErrLinkType, "%d of an unknown link type", "%d of an unknown link type"},
 	} {
-		if n := x.passed[kind.err]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, kind.name))
-			sum += n
+		n := x.passed[kind.err]
+		switch {
+		case n == 1:
+			parts = append(parts, lang.Sprintf(kind.one, n))
+		case n > 1:
+			parts = append(parts, lang.Sprintf(kind.many, n))
 		}
+		sum += n
+	}
+	if len(x.linkTypes) > 0 {
+		parts[len(parts)-1] += " (" + strings.Join(x.linkTypes, ", ") + ")"
 	}
 	if sum > 0 {
-		fmt.Fprintf(os.Stderr, "rawnc: passed over %d of %d packets: %s\n", sum, x.frames, strings.Join(parts, ", "))
+		fmt.Fprintln(os.Stderr, lang.Sprintf("rawnc: passed over %d of %d packets: %s", sum, x.frames, strings.Join(parts, ", ")))
 	}
 }
 

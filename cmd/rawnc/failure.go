@@ -33,7 +33,7 @@ func explainDial(err error, target destination, o *options) error {
 	case errors.As(err, &addr):
 		return fmt.Errorf("cannot connect to %s: %s is %s", target, addr.Addr, addr.Err)
 	case errors.As(err, &icmp):
-		return fmt.Errorf("%s is unreachable: ICMP %q, says %v: %s", target, icmp.Kind, icmp.From, icmpAdvice(icmp))
+		return fmt.Errorf("%s is unreachable: ICMP \"%v\", says %v: %s", target, icmp.Kind, icmp.From, icmpAdvice(icmp))
 	case errors.Is(err, stack.ErrRefused):
 		return fmt.Errorf("%s refused the connection: its host answered the SYN with RST, so it is up, but nothing listens on that port; check the port and whether the server runs", target)
 	case errors.Is(err, stack.ErrTimeout):
@@ -112,7 +112,7 @@ func explainEnd(err error) error {
 	case errors.Is(err, stack.ErrIdle):
 		return errors.New("the peer acknowledged our FIN but never sent its own")
 	case errors.As(err, &icmp):
-		return fmt.Errorf("the peer answers no more: ICMP %q, says %v: %s", icmp.Kind, icmp.From, icmpAdvice(icmp))
+		return fmt.Errorf("the peer answers no more: ICMP \"%v\", says %v: %s", icmp.Kind, icmp.From, icmpAdvice(icmp))
 	case errors.Is(err, stack.ErrTimeout):
 		return errors.New("the peer answers no more: what was sent again and again was never acknowledged; it or the network is gone")
 	}

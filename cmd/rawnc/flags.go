@@ -24,6 +24,9 @@ func commonFlags() []cli.Flag {
 		stringFlag("pcap", "write the capture to `FILE`: pcapng with a comment on each packet, or classic for *.pcap; - is standard output"),
 		&cli.StringFlag{Name: "format", Value: "text", Usage: "`text|json`: how the log is written"},
 		boolFlag("quiet", "no log: errors only"),
+		boolFlag("step", "show each segment before it is sent, and ask: send it, skip it, edit it, or run on"),
+		quizFlag(),
+		langFlag(),
 
 		stringFlag("isn", "the initial sequence `NUMBER`, 0 to 4294967295, in place of one that nobody can guess"),
 		stringFlag("mss", "announce and send segments of at most `OCTETS`"),
@@ -35,6 +38,10 @@ func commonFlags() []cli.Flag {
 		boolFlag("no-delay", "switch the Nagle algorithm off: small segments do not wait for an ACK"),
 		stringFlag("keep-alive", "after `SECONDS` of silence ask the peer whether it is there"),
 	}
+}
+
+func quizFlag() cli.Flag {
+	return boolFlag("quiz", "ask for the numbers and the states before the log tells them, and keep the score")
 }
 
 func boolFlag(name, usage string) *cli.BoolFlag {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// newInput starts to read --send or standard input, and returns what is to be
+// newInput starts to read --send or stdin, and returns what is to be
 // sent piece by piece: the next connection of listen -k goes on where the one
 // before stopped. The channel is closed at the end; it is nil with -d.
-func newInput(o *options) <-chan []byte {
+func newInput(o *options, stdin io.Reader) <-chan []byte {
 	if o.noInput && o.sends == nil {
 		return nil
 	}
@@ -21,7 +21,7 @@ func newInput(o *options) <-chan []byte {
 		defer close(pieces)
 		if o.sends != nil {
 			giveAll(o.sends, o.interval, give)
-		} else if err := giveLines(os.Stdin, o.interval, give); err != nil {
+		} else if err := giveLines(stdin, o.interval, give); err != nil {
 			report(fmt.Errorf("reading standard input: %w", err))
 		}
 	}()

@@ -8,8 +8,8 @@ import (
 	"rawnc/stack/explain"
 )
 
-// jsonLines writes accounts as JSON while those that follow are still made:
-// each takes half of the time.
+// jsonLines is output as JSON. It writes accounts while those that follow are
+// still made: each takes half of the time.
 type jsonLines struct {
 	out   *bufio.Writer
 	batch []explain.Account // being filled

@@ -72,13 +72,17 @@ func listen(c *cli.Context) (err error) {
 		}
 	}()
 	signals := catchSignals()
-	ln, err := o.listenConfig(rec.tap()).Listen(signals.ctx, o.network, at.String())
+	step, stdin, err := o.interview(c, rec, signals)
+	if err != nil {
+		return err
+	}
+	ln, err := o.listenConfig(rec.tap(), step).Listen(signals.ctx, o.network, at.String())
 	if err != nil {
 		return explainListen(err, at, o)
 	}
 	defer ln.Close()
 	defer context.AfterFunc(signals.ctx, func() { ln.Close() })()
-	input, keep := newInput(o), c.Bool("k")
+	input, keep := newInput(o, stdin), c.Bool("k")
 	if at.host == "" {
 		rec.say("rawnc listens on port %d", at.port)
 	} else {
@@ -95,7 +99,7 @@ func listen(c *cli.Context) (err error) {
 		case !keep:
 			ln.Close() // as nc: one connection, and nobody waits for another
 		}
-		s := &session{conn: conn.(*rawtcp.Conn), options: o, input: input, out: out, log: rec, signals: signals, keep: keep}
+		s := &session{conn: conn.(*rawtcp.Conn), options: o, input: input, out: out, log: rec, signals: signals, step: step, keep: keep}
 		if err := s.run(s.talk); !keep || s.interrupted {
 			return err
 		} else if err != nil {

@@ -15,15 +15,24 @@ import (
 func main() {
 	// Whoever reads our output may go; a failing write tells of it.
 	signal.Ignore(syscall.SIGPIPE)
-	app := newApp()
-	args, err := arrange(app, os.Args)
-	if err == nil {
-		err = app.Run(args)
+	os.Exit(report(run(os.Args)))
+}
+
+func run(args []string) error {
+	if err := chooseLanguage(args); err != nil {
+		return err
 	}
-	os.Exit(report(err))
+	app := newApp()
+	translate(app)
+	args, err := arrange(app, args)
+	if err != nil {
+		return err
+	}
+	return app.Run(args)
 }
 
 func newApp() *cli.App {
+	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
 	return &cli.App{
 		Name:                      "rawnc",
@@ -31,6 +40,7 @@ func newApp() *cli.App {
 		UsageText:                 "rawnc COMMAND [flags] ...\nrawnc [flags] HOST PORT    as nc: connects; with -l and PORT, listens",
 		Version:                   version(),
 		HideHelpCommand:           true,
+		Flags:                     []cli.Flag{langFlag()},
 		DisableSliceFlagSeparator: true, // --send a,b is one text
 		Commands:                  []*cli.Command{connectCommand(), listenCommand(), explainCommand(), demoCommand()},
 		ExitErrHandler:            func(*cli.Context, error) {}, // report does it
@@ -63,6 +73,6 @@ func report(err error) int {
 	case errors.As(err, &code):
 		return int(code)
 	}
-	fmt.Fprintln(os.Stderr, "rawnc:", err)
+	fmt.Fprintln(os.Stderr, "rawnc:", lang.Error(err))
 	return exitFailed
 }

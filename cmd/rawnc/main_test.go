@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,9 @@ import (
 // The test program plays rawnc where it is called by that name.
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	if filepath.Base(os.Args[0]) != "rawnc" {
+		os.Setenv("LC_ALL", "C.UTF-8") // the tests read English
+	}
 	testscript.Main(m, map[string]func(){"rawnc": main})
 }
 

@@ -33,6 +33,8 @@ type options struct {
 	pcap     string
 	json     bool
 	quiet    bool
+	step     bool
+	quiz     bool
 	level    int // of the log's detail
 	isn      *stack.Seq
 	ttl      uint8
@@ -43,6 +45,7 @@ func readOptions(c *cli.Context) (*options, error) {
 	o := &options{
 		network: "tcp", numeric: c.Bool("n"), noInput: c.Bool("d"), linger: -1, noWait: c.Bool("no-wait"),
 		output: c.String("output"), pcap: c.String("pcap"), quiet: c.Bool("quiet"), level: 1,
+		step: c.Bool("step"), quiz: c.Bool("quiz"),
 		config: stack.Config{
 			NoTimestamps: c.Bool("no-timestamps"), NoSACK: c.Bool("no-sack"),
 			NoWindowScale: c.Bool("no-window-scale"), NoDelay: c.Bool("no-delay"),
@@ -73,6 +76,10 @@ func readOptions(c *cli.Context) (*options, error) {
 		return nil, errors.New("--pcap - would write the capture to the terminal: pipe it, as in rawnc ... --pcap - | wireshark -k -i -")
 	case o.noWait && !c.IsSet("send"):
 		return nil, errors.New("--no-wait goes with --send")
+	case o.step && o.quiz:
+		return nil, errors.New("--step and --quiz exclude each other: give one")
+	case (o.step || o.quiz) && (o.quiet || o.json):
+		return nil, errors.New("--step and --quiz go with the log that people read: leave --quiet and --format json out")
 	}
 	for _, err := range []error{
 		seconds(c, "i", func(d time.Duration) { o.interval = d }),
@@ -232,10 +239,12 @@ func (o *options) host(s string) error {
 	return nil
 }
 
-func (o *options) dialer(tap rawtcp.Tap) *rawtcp.Dialer {
-	return &rawtcp.Dialer{LocalAddr: o.local, Timeout: o.timeout, Config: o.config, ISN: o.isn, TTL: o.ttl, Tap: tap}
+func (o *options) dialer(tap rawtcp.Tap, step *stepper) *rawtcp.Dialer {
+	return &rawtcp.Dialer{
+		LocalAddr: o.local, Timeout: o.timeout, Config: o.config, ISN: o.isn, TTL: o.ttl, Tap: tap, Gate: step.asGate(),
+	}
 }
 
-func (o *options) listenConfig(tap rawtcp.Tap) *rawtcp.ListenConfig {
-	return &rawtcp.ListenConfig{Config: o.config, ISN: o.isn, TTL: o.ttl, Tap: tap}
+func (o *options) listenConfig(tap rawtcp.Tap, step *stepper) *rawtcp.ListenConfig {
+	return &rawtcp.ListenConfig{Config: o.config, ISN: o.isn, TTL: o.ttl, Tap: tap, Gate: step.asGate()}
 }

@@ -58,6 +58,7 @@ func unicodeTerminal() bool {
 type text struct {
 	w       *bufio.Writer
 	account explain.Account
+	ask     func(*explain.Account) // before it is written; nil: nothing is asked
 	format  func(*explain.Account) string
 	verdict func(*explain.Summary) string
 }
@@ -65,6 +66,10 @@ type text struct {
 func (t *text) next() *explain.Account { return &t.account }
 
 func (t *text) keep() error {
+	if t.ask != nil {
+		t.w.Flush()
+		t.ask(&t.account)
+	}
 	_, err := t.w.WriteString(t.format(&t.account))
 	return err
 }

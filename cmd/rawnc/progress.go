@@ -48,7 +48,7 @@ func (p *progress) show() {
 	if p.size > 0 {
 		fmt.Fprintf(&line, "%d %%, ", min(100*p.read/p.size, 100))
 	}
-	fmt.Fprintf(&line, "%d packets", p.frames)
+	line.WriteString(lang.Sprintf("%d packets", p.frames))
 	fmt.Fprintf(os.Stderr, "\r\x1b[K%s", line.Bytes())
 	p.shown, p.next = true, time.Now().Add(200*time.Millisecond)
 }

@@ -6,16 +6,13 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
-	"sync"
 
-	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
-	"golang.org/x/text/language"
 
 	"rawnc/rawtcp"
 	"rawnc/stack"
 	"rawnc/stack/explain"
+	"rawnc/stack/explain/words"
 )
 
 // A recorder tells what crosses the link, in the log and in the capture, and
@@ -30,30 +27,24 @@ type recorder struct {
 	capture  *capture          // nil: no capture
 	frames   int               // packets that crossed
 	over     [2]netip.AddrPort // the ends of the connection that has just ended, if one has
+	*backlog
 
-	mu      sync.Mutex
-	more    sync.Cond
-	queue   []func()
-	queued  int // octets
-	dropped uint64
-	closed  bool
-	done    chan struct{}
+	question  string         // that is open; empty: none
+	stale     bool           // something was shown behind the question
+	previewed *stack.Segment // the segment that it was about, or is
+	quiz      *quiz          // asks about segments before they are told of; nil: nobody does
+	screen    *backlog       // of the log, where the quiz holds it up
 }
-
-// maxQueued bounds the octets that wait to be told of.
-const maxQueued = 64 << 20
 
 func newRecorder(o *options) (*recorder, error) {
 	r := &recorder{
-		narrator: explain.NewNarrator(language.English),
+		narrator: explain.NewNarrator(lang.Tag),
 		text:     !o.quiet && !o.json, json: !o.quiet && o.json,
 		style: explain.TextStyle{
 			Level: o.level,
 			Color: isTerminal() && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 		},
-		done: make(chan struct{}),
 	}
-	r.more.L = &r.mu
 	if o.pcap != "" {
 		c, err := createCapture(o.pcap)
 		if err != nil {
@@ -61,7 +52,7 @@ func newRecorder(o *options) (*recorder, error) {
 		}
 		r.capture = c
 	}
-	go r.run()
+	r.backlog = newBacklog(r.work)
 	return r, nil
 }
 
@@ -90,31 +81,9 @@ func (r *recorder) tap() rawtcp.Tap {
 // say puts a sentence of the program's own into the log.
 func (r *recorder) say(format string, args ...any) {
 	if r.text {
-		text := fmt.Sprintf(format, args...)
-		r.later(len(text), func() { os.Stderr.WriteString(wrapped(text, r.style.Width)) })
+		text := lang.Sprintf(format, args...)
+		r.later(len(text), func() { r.show(words.Wrap(text, r.style.Width, "") + "\n") })
 	}
-}
-
-// wrapped is a text with a newline at its end, and in place of the spaces where
-// so many columns want it; 0: nowhere.
-func wrapped(text string, width int) string {
-	var b strings.Builder
-	column := 0
-	for i, word := range strings.Split(text, " ") {
-		n := runewidth.StringWidth(word)
-		switch {
-		case i == 0:
-		case width > 0 && column+1+n > width:
-			b.WriteByte('\n')
-			column = 0
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	return b.String() + "\n"
 }
 
 // complain says, in any case, what went wrong though the program goes on.
@@ -128,41 +97,57 @@ func (r *recorder) sumUp(c *rawtcp.Conn) {
 	r.later(0, func() { r.summary(r.narrator.End(local, remote)) })
 }
 
-// later queues what is to be told.
-func (r *recorder) later(octets int, tell func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.queued+octets > maxQueued {
-		r.dropped++
-		return
+// work tells what has been queued.
+func (r *recorder) work(batch []func()) {
+	r.style.Width = width()
+	for _, tell := range batch {
+		tell()
 	}
-	r.queue = append(r.queue, tell)
-	r.queued += octets
-	r.more.Signal()
+	if r.stale {
+		os.Stderr.WriteString(r.question)
+		r.stale = false
+	}
+	if r.capture != nil {
+		r.capture.flush()
+	}
 }
 
-func (r *recorder) run() {
-	defer close(r.done)
-	for {
-		r.mu.Lock()
-		for len(r.queue) == 0 && !r.closed {
-			r.more.Wait()
-		}
-		queue := r.queue
-		r.queue, r.queued = nil, 0
-		r.mu.Unlock()
-		if len(queue) == 0 {
-			return
-		}
-		r.style.Width = width()
-		for _, tell := range queue {
-			tell()
-		}
-		if r.capture != nil {
-			r.capture.flush()
-		}
+// show puts a text into the log, behind the questions of a quiz.
+func (r *recorder) show(text string) {
+	if r.quiz == nil {
+		os.Stderr.WriteString(text)
+		r.stale = true
+		return
 	}
+	r.screen.later(len(text), func() { os.Stderr.WriteString(text) })
 }
+
+// askWith has a quiz held. What it keeps waiting is the log alone.
+func (r *recorder) askWith(a *asker) {
+	r.quiz = newQuiz(a, r.style)
+	r.screen = newBacklog(func(batch []func()) {
+		for _, show := range batch {
+			show()
+		}
+	})
+}
+
+// preview shows a segment that may be sent, and opens the question about it.
+func (r *recorder) preview(e *rawtcp.Event) *explain.Account {
+	told := make(chan *explain.Account)
+	seg := e.Segment
+	r.later(0, func() {
+		account := r.narrator.Preview(narrated(e, 0))
+		r.show(r.style.Format(account))
+		r.question = words.Wrap(lang.Text(stepQuestion), r.style.Width, "") + "\n"
+		r.previewed = &seg
+		told <- account
+	})
+	return <-told
+}
+
+// answered closes the question.
+func (r *recorder) answered() { r.later(0, func() { r.question = "" }) }
 
 // tell tells of one event. A connection that has ended is summed up as soon as
 // there is something else to tell: a RST may still follow.
@@ -188,9 +173,9 @@ func (r *recorder) packet(e *rawtcp.Event) {
 	}
 	var comment string
 	if e.ICMP != nil {
-		comment = "ICMP: " + e.ICMP.Error()
+		comment = "ICMP: " + lang.Error(e.ICMP)
 		if r.text {
-			fmt.Fprintf(os.Stderr, "%-4s ← %s\n", fmt.Sprintf("#%d", frame), comment)
+			r.show(fmt.Sprintf("%-4s ← %s\n", fmt.Sprintf("#%d", frame), comment))
 		}
 	} else {
 		account := r.narrator.Segment(narrated(e, frame))
@@ -199,7 +184,7 @@ func (r *recorder) packet(e *rawtcp.Event) {
 		case r.json:
 			os.Stderr.Write(explain.JSON(account))
 		case r.text:
-			os.Stderr.WriteString(r.style.Format(account))
+			r.account(e, account)
 		}
 	}
 	if r.capture != nil && e.Err == nil {
@@ -207,12 +192,35 @@ func (r *recorder) packet(e *rawtcp.Event) {
 	}
 }
 
+// account puts a segment into the log. Of one that was shown before it was sent
+// a line is enough.
+func (r *recorder) account(e *rawtcp.Event, a *explain.Account) {
+	style := r.style
+	if p := r.previewed; e.Sent && p != nil {
+		if e.Err == nil && p.Seq == e.Segment.Seq && p.Flags == e.Segment.Flags {
+			style.Level = 0
+		}
+		r.previewed = nil
+	}
+	if r.quiz != nil {
+		r.quiz.Style.Width = style.Width
+		question := r.quiz.Ask(a)
+		r.screen.later(0, func() { r.quiz.pose(question) })
+	}
+	r.show(style.Format(a))
+}
+
 func narrated(e *rawtcp.Event, frame int) explain.Input {
 	in := explain.Input{
 		Time: e.Time, Src: e.Remote, Dst: e.Local, Segment: &e.Segment, Checksum: e.Checksum, Frame: frame,
 		Live: &explain.Live{
-			Sent: e.Sent, Reason: e.Reason, Verdict: e.Judgment, Transitions: e.Transitions, State: e.State, SendError: e.Err,
+			Sent: e.Sent, Reason: e.Reason, Verdict: e.Judgment, Transitions: e.Transitions, State: e.State, Edited: e.Made,
 		},
+	}
+	if e.Err == rawtcp.ErrDropped {
+		in.Live.Dropped = true
+	} else {
+		in.Live.SendError = e.Err
 	}
 	if e.Sent {
 		in.Src, in.Dst = e.Local, e.Remote
@@ -222,26 +230,27 @@ func narrated(e *rawtcp.Event, frame int) explain.Input {
 
 func (r *recorder) summary(s *explain.Summary) {
 	if s != nil && r.text {
-		os.Stderr.WriteString(r.style.Summary(s))
+		r.show(r.style.Summary(s))
 	}
 }
 
 // close tells what is left to tell and ends the capture. The error is the
 // capture's, and has been said.
 func (r *recorder) close() error {
-	r.mu.Lock()
-	r.closed = true
-	r.more.Signal()
-	r.mu.Unlock()
-	<-r.done
+	dropped := r.backlog.close()
 	for _, s := range r.narrator.EndAll() {
 		r.summary(s)
 	}
-	if r.dropped > 0 {
-		report(fmt.Errorf("%d packets or lines are missing from the log and the capture: they could not be written as fast as they came", r.dropped))
+	missing := dropped
+	if r.quiz != nil {
+		missing += r.screen.close()
+		r.quiz.score()
+	}
+	if missing > 0 {
+		report(fmt.Errorf("%d packets or lines are missing from the log and the capture: they could not be written as fast as they came", missing))
 	}
 	if r.capture == nil {
 		return nil
 	}
-	return r.capture.close(r.dropped)
+	return r.capture.close(dropped)
 }

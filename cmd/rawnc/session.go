@@ -21,6 +21,7 @@ type session struct {
 	out     *os.File
 	log     *recorder
 	signals *signals
+	step    *stepper
 	keep    bool // another connection will use input and out after this one
 
 	// What is under way; each delivers its error at the end, and is nil
@@ -37,8 +38,15 @@ const patience = time.Second
 
 // run has the conversation to its end, and leaves the connection closed.
 func (s *session) run(converse func() error) error {
+	defer context.AfterFunc(s.signals.ctx, s.step.stop)()
 	err := converse()
 	s.conn.Close()
+	if !s.keep {
+		s.step.stop()
+	}
+	if err != nil {
+		s.step.blame()
+	}
 	switch state := s.conn.Snapshot().State; {
 	case s.keep && (state == stack.StateTimeWait || state == stack.StateClosed):
 		s.log.sumUp(s.conn)
@@ -99,7 +107,9 @@ func (s *session) talk() error {
 			s.log.say("standard input ended %v ago (-q): rawnc closes", s.options.linger)
 			return s.leave()
 		case <-idle.ticks:
-			if idle.over() {
+			if s.step.waits() {
+				idle.still = 0
+			} else if idle.over() {
 				s.log.say("nothing has moved for %v (-w): rawnc closes", s.options.timeout)
 				return s.leave()
 			}
@@ -224,7 +234,7 @@ func (s *session) signal(sig os.Signal) (done bool, err error) {
 // peer closes its side, though it has a moment to.
 func (s *session) leave() error {
 	s.conn.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := s.patient()
 	defer cancel()
 	err := s.conn.Wait(ctx)
 	switch now := s.conn.Snapshot(); {
@@ -244,4 +254,20 @@ func (s *session) leave() error {
 		s.conn.Abort()
 		return errors.New("the peer does not acknowledge our FIN: it or the network is gone; the connection is ended with RST")
 	}
+}
+
+// patient returns a context that ends when patience does, which has not begun
+// while a person is asked.
+func (s *session) patient() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for waits := true; waits && ctx.Err() == nil; waits = s.step.waits() {
+			select {
+			case <-ctx.Done():
+			case <-time.After(patience):
+			}
+		}
+		cancel()
+	}()
+	return ctx, cancel
 }

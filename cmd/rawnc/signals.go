@@ -39,5 +39,5 @@ func signalName(sig os.Signal) string {
 	if sig == os.Interrupt {
 		return "Ctrl+C"
 	}
-	return sig.String()
+	return lang.Text(sig.String())
 }

@@ -16,14 +16,14 @@ import (
 	"rawnc/stack"
 )
 
-// megabytes is how large the capture of the benchmark is: 1024 in the figures
-// of docs/. There are 100 connections in each.
-func megabytes(b *testing.B) int {
-	n, err := strconv.Atoi(os.Getenv("RAWNC_BENCH_MB"))
+// connectionsOf is how many connections the capture of the benchmark has; 100,000
+// are 1.1 GB.
+func connectionsOf(b *testing.B) int {
+	n, err := strconv.Atoi(os.Getenv("RAWNC_BENCH_CONNECTIONS"))
 	if err != nil {
-		n = 16
+		n = 2000
 	}
-	b.Logf("a capture of %d MB (RAWNC_BENCH_MB)", n)
+	b.Logf("a capture of %d connections (RAWNC_BENCH_CONNECTIONS)", n)
 	return n
 }
 
@@ -40,8 +40,7 @@ var tsharkFields = []string{
 func BenchmarkExplain(b *testing.B) {
 	dir := b.TempDir()
 	name := filepath.Join(dir, "many.pcap")
-	mb := megabytes(b)
-	packets := manyConnections(b, name, 100*mb, 10)
+	packets := manyConnections(b, name, connectionsOf(b), 8)
 	program := filepath.Join(dir, "rawnc")
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		b.Fatalf("%v: %s", err, out)
@@ -70,13 +69,14 @@ func BenchmarkExplain(b *testing.B) {
 				}
 				out.Close()
 			}
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/capture")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*packets), "ns/packet")
 		})
 	}
 }
 
 // manyConnections writes a capture of complete connections, a thousand of them
-// open at once: a request, an answer of about 10 KB, ACKs, and a close.
+// open at once: a request, an answer of some segments, ACKs, and a close.
 func manyConnections(t testing.TB, name string, connections, answer int) (packets int) {
 	f, err := os.Create(name)
 	if err != nil {

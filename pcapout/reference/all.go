@@ -9,6 +9,7 @@ import (
 	"golang.org/x/text/language"
 
 	"rawnc/pcapout"
+	"rawnc/stack/explain/words"
 	"rawnc/stack/netsim"
 	"rawnc/stack/netsim/script"
 )
@@ -28,9 +29,11 @@ func WriteAll(dir string, seed uint64, lang language.Tag) error {
 		return err
 	}
 	var index strings.Builder
-	index.WriteString("# Reference captures of TCP\n\nMade by `rawnc demo --all`. Every packet has a comment, which Wireshark shows.\n")
+	say := words.In(lang)
+	fmt.Fprintf(&index, "# %s\n\n%s\n", say.Text("Reference captures of TCP"),
+		say.Text("Made by `rawnc demo --all`. Every packet has a comment, which Wireshark shows."))
 	for _, g := range Catalogue() {
-		fmt.Fprintf(&index, "\n## %s\n", g.Title)
+		fmt.Fprintf(&index, "\n## %s\n", say.Text(g.Title))
 		for _, name := range g.Names {
 			s, err := Load(name)
 			if err != nil {
@@ -47,7 +50,7 @@ func WriteAll(dir string, seed uint64, lang language.Tag) error {
 			if err := writeFile(filepath.Join(dir, name+".pcapng"), name, capture); err != nil {
 				return err
 			}
-			index.WriteString(entry(name, s, len(capture.Records), lang))
+			index.WriteString(entry(name, s, len(capture.Records), say))
 		}
 	}
 	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(index.String()), 0o666)
@@ -66,9 +69,11 @@ func writeFile(path, name string, c *Capture) error {
 }
 
 // entry is a scenario in the index.
-func entry(name string, s *script.Script, packets int, lang language.Tag) string {
-	base, _ := lang.Base()
-	where := map[netsim.Point]string{netsim.AtA: "the client", netsim.AtB: "the server", netsim.Middle: "the middle"}[s.Capture]
-	return fmt.Sprintf("\n### %s\n\n[%s.pcapng](%s.pcapng): %d packets, captured at %s\n\n%s\n",
-		s.Title.In(base.String()), name, name, packets, where, s.About.In(base.String()))
+func entry(name string, s *script.Script, packets int, say *words.Language) string {
+	lang := say.Tag.String()
+	where := map[netsim.Point]string{
+		netsim.AtA: say.Text("the client"), netsim.AtB: say.Text("the server"), netsim.Middle: say.Text("the middle"),
+	}[s.Capture]
+	return fmt.Sprintf("\n### %s\n\n[%s.pcapng](%s.pcapng): %s\n\n%s\n",
+		s.Title.In(lang), name, name, say.Sprintf("%d packets, captured at %s", packets, where), s.About.In(lang))
 }

@@ -17,6 +17,7 @@ import (
 	"rawnc/pcapout"
 	"rawnc/rawtcp/wire"
 	"rawnc/stack/explain"
+	"rawnc/stack/explain/words"
 	"rawnc/stack/netsim"
 	"rawnc/stack/netsim/script"
 )
@@ -75,7 +76,7 @@ type Capture struct {
 
 // Take returns the capture of a run at a point, explained in a language.
 func Take(run *script.Run, at netsim.Point, lang language.Tag) (*Capture, error) {
-	narrator := explain.NewNarrator(lang)
+	narrator, say := explain.NewNarrator(lang), words.In(lang)
 	capture := &Capture{}
 	for i := range run.Crossings {
 		c := &run.Crossings[i]
@@ -86,7 +87,7 @@ func Take(run *script.Run, at netsim.Point, lang language.Tag) (*Capture, error)
 		if err != nil {
 			return nil, fmt.Errorf("at %v: %w", c.Time.Sub(netsim.Start), err)
 		}
-		record, err := tell(narrator, c, packet, len(capture.Records)+1)
+		record, err := tell(narrator, say, c, packet, len(capture.Records)+1)
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +98,7 @@ func Take(run *script.Run, at netsim.Point, lang language.Tag) (*Capture, error)
 }
 
 // tell explains a packet.
-func tell(narrator *explain.Narrator, c *netsim.Crossing, data []byte, frame int) (Record, error) {
+func tell(narrator *explain.Narrator, say *words.Language, c *netsim.Crossing, data []byte, frame int) (Record, error) {
 	r := Record{Packet: pcapout.Packet{Time: c.Time, Data: data}}
 	sent := c.From == c.Point
 	switch {
@@ -108,7 +109,7 @@ func tell(narrator *explain.Narrator, c *netsim.Crossing, data []byte, frame int
 		r.Dir = pcapout.In
 	}
 	if c.ICMP != nil {
-		r.Comments = []string{"ICMP: " + c.ICMP.Error()}
+		r.Comments = []string{"ICMP: " + say.Error(c.ICMP)}
 		return r, nil
 	}
 	var p wire.Packet

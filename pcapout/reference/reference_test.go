@@ -284,20 +284,20 @@ func TestSums(t *testing.T) {
 }
 
 // Together the scenarios show every flag of tcp.analysis and every value of
-// tcp.completeness that tshark 4.0 has. Missing are those of TCP Fast Open, an
-// option that the stack does not have, and the sums with a FIN but neither ACK
-// nor data, which there cannot be.
+// tcp.completeness that tshark 4.0 has. Missing are the sums with a FIN alone, or
+// with SYN or RST: it counts a FIN only with the ACK flag, and then also counts
+// an ACK, data, or a SYN,ACK.
 func TestEverythingIsShown(t *testing.T) {
 	missing := map[string]bool{}
 	for _, flag := range []string{
 		"retransmission", "fast_retransmission", "spurious_retransmission", "out_of_order", "reused_ports",
 		"lost_segment", "ack_lost_segment", "duplicate_ack", "window_update", "window_full", "keep_alive", "keep_alive_ack",
-		"zero_window", "zero_window_probe", "zero_window_probe_ack",
+		"zero_window", "zero_window_probe", "zero_window_probe_ack", "tfo_syn", "tfo_ack", "tfo_ignored",
 	} {
 		missing["tcp.analysis."+flag] = true
 	}
 	for n := range 64 {
-		if n&16 == 0 || n&(4|8) != 0 {
+		if n&16 == 0 || n&(2|4|8) != 0 {
 			missing[fmt.Sprint("completeness ", n)] = true
 		}
 	}

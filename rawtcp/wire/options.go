@@ -16,6 +16,7 @@ const (
 	optSACK          = 5
 	optTimestamps    = 8
 	optUserTimeout   = 28
+	optFastOpen      = 34
 )
 
 // maxOptionsLen is what the data offset leaves: 15 words less the header's 5.
@@ -55,6 +56,13 @@ func appendOptions(b []byte, o *stack.Options) []byte {
 	if o.UserTimeout != 0 {
 		b = append(b, optUserTimeout, 4)
 		b = binary.BigEndian.AppendUint16(b, o.UserTimeout)
+	}
+	if o.HasFastOpen {
+		for n := 2 + len(o.FastOpen); n%4 != 0; n++ {
+			b = append(b, optNOP)
+		}
+		b = append(b, optFastOpen, byte(2+len(o.FastOpen)))
+		b = append(b, o.FastOpen...)
 	}
 	return b
 }
@@ -97,5 +105,7 @@ func parseOption(kind byte, v []byte, o *stack.Options) {
 		o.TSVal, o.TSEcr = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
 	case kind == optUserTimeout && len(v) == 2:
 		o.UserTimeout = binary.BigEndian.Uint16(v)
+	case kind == optFastOpen && (len(v) == 0 || 4 <= len(v) && len(v) <= 16):
+		o.HasFastOpen, o.FastOpen = true, string(v)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // What Linux 6.18 sends on loopback, caught with tcpdump, for each setting of
 // tcp_timestamps, tcp_sack and tcp_window_scaling; then what its segments
-// without SYN look like; then RFC 5482's option, which it does not have.
+// without SYN look like; then RFC 5482's option, which it does not have, and RFC 7413's.
 func TestOptionsAsLinuxSendsThem(t *testing.T) {
 	for _, c := range []struct {
 		options stack.Options
@@ -42,6 +42,8 @@ func TestOptionsAsLinuxSendsThem(t *testing.T) {
 			`0101080a 00000001 00000002 01010512 00000003 00000004 00000005 00000006`,
 		},
 		{stack.Options{UserTimeout: 0x8005}, `1c048005`},
+		{stack.Options{HasFastOpen: true}, `01012202`},
+		{stack.Options{HasFastOpen: true, FastOpen: "cookie!!"}, `0101220a 636f6f6b69652121`},
 	} {
 		t.Run(c.bytes, func(t *testing.T) {
 			want := unhex(t, c.bytes)
@@ -67,7 +69,7 @@ func TestParseOptions(t *testing.T) {
 	}{
 		"FreeBSD's order":            {`020405b4 01 030306 0402 080a0000000100000002`, stack.Options{MSS: 1460, HasWindowScale: true, WindowScale: 6, SACKPermitted: true, HasTimestamps: true, TSVal: 1, TSEcr: 2}},
 		"no alignment (MUST-64)":     {`080a0000000100000002 01 050a0000000300000004 01`, stack.Options{HasTimestamps: true, TSVal: 1, TSEcr: 2, SACKCount: 1, SACK: blocks(3, 4)}},
-		"unknown skipped (MUST-6)":   {`fd06aabbccdd 020405b4 2202`, mss},
+		"unknown skipped (MUST-6)":   {`fd06aabbccdd 020405b4 1e02`, mss},
 		"nothing behind the end":     {`020405b4 00 030307`, mss},
 		"length 0 (MUST-7)":          {`020405b4 0300 0402`, mss},
 		"length 1":                   {`020405b4 0301 0402`, mss},
@@ -79,6 +81,7 @@ func TestParseOptions(t *testing.T) {
 		"SACK of a block and a half": {`050e000000010000000200000003 01 020405b4 01`, mss},
 		"four SACK blocks":           {`01010522 0000000100000002 0000000300000004 0000000500000006 0000000700000008`, stack.Options{SACKCount: 4, SACK: blocks(1, 2, 3, 4, 5, 6, 7, 8)}},
 		"window scale above 14":      {`0303ff`, stack.Options{HasWindowScale: true, WindowScale: 255}},
+		"Fast Open, too short":       {`2204aabb 020405b4`, mss},
 		"the later MSS holds":        {`02040001 020405b4`, mss},
 	} {
 		t.Run(name, func(t *testing.T) {

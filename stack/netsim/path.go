@@ -259,5 +259,8 @@ func (p *Path) size(seg *stack.Segment) int {
 	if o.UserTimeout != 0 {
 		n += 4
 	}
+	if o.HasFastOpen {
+		n += (2 + len(o.FastOpen) + 3) &^ 3
+	}
 	return n
 }

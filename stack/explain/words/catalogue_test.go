@@ -49,6 +49,15 @@ func sentences(t *testing.T) []sentence {
 			all = append(all, f.found...)
 		}
 	}
+	catalogue, err := os.ReadFile(root + "pcapout/reference/catalogue.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(catalogue)) {
+		if title, ok := strings.CutPrefix(strings.TrimSpace(line), "# "); ok {
+			all = append(all, sentence{title, "pcapout/reference/catalogue.txt"})
+		}
+	}
 	return all
 }
 
@@ -114,6 +123,13 @@ func (f *finder) errors(n ast.Node) bool {
 		switch called(n) {
 		case "New", "Errorf", "damaged", "Expected", "Word":
 			f.add(n.Args[0], false)
+		case "Text":
+			f.add(n.Args[0], true)
+		case "Sprintf":
+			if f, ok := n.Fun.(*ast.SelectorExpr); ok && fmt.Sprint(f.X) == "fmt" {
+				return true
+			}
+			f.add(n.Args[0], true)
 		case "Number":
 			if len(n.Args) == 3 {
 				f.add(n.Args[0], false)
@@ -136,7 +152,7 @@ func (f *finder) errors(n ast.Node) bool {
 			}
 		}
 	case *ast.FuncDecl:
-		if n.Name.Name == "Error" || n.Name.Name == "remedy" {
+		if slices.Contains([]string{"Error", "remedy", "List"}, n.Name.Name) {
 			ast.Inspect(n.Body, func(n ast.Node) bool {
 				e, ok := n.(ast.Expr)
 				if !ok {

@@ -23,7 +23,7 @@ func (l *Language) Error(err error) string {
 	return strings.Join(lines, "\n")
 }
 
-// again is a text of which only the English is left, in the language.
+// again is a message, or a part of one, with its sentences found again.
 func (l *Language) again(text string) string {
 	if !strings.Contains(text, " ") {
 		return text // a name, whatever it means in English

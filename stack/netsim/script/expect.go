@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,7 +111,8 @@ func readState(w *fault.Words) (condition, error) {
 
 // readSent reads what a segment is to be:
 //
-//	KIND { "seq" N | "ack" N | "len" N | "window" N | "at" TIME | "because" REASON [ N ] }
+//	KIND { "seq" N | "ack" N | "len" N | "window" N | "flags" FLAGS | "sack" N "to" N |
+//	"at" TIME | "because" REASON [ N ] }
 func readSent(w *fault.Words) (condition, error) {
 	kind, err := w.ReadKind()
 	if err != nil {
@@ -134,6 +136,16 @@ func readSent(w *fault.Words) (condition, error) {
 			err = number(65535, func(_ *Run, e *entry, n int64) bool { return int64(len(e.Payload)) == n })
 		case w.Take("window"):
 			err = number(65535, func(_ *Run, e *entry, n int64) bool { return int64(e.Window) == n })
+		case w.Take("flags"):
+			var flags stack.Flags
+			flags, err = readFlags(w)
+			tests = append(tests, func(_ *Run, e *entry) bool { return e.Flags == flags })
+		case w.Take("sack"):
+			var block func(*side) stack.SACKBlock
+			block, err = readSACK(w)
+			tests = append(tests, func(r *Run, e *entry) bool {
+				return slices.Contains(e.Options.Blocks(), block(r.sides[e.from.Other()]))
+			})
 		case w.Take("at"):
 			var d time.Duration
 			d, err = w.Duration()
