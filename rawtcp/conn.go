@@ -25,6 +25,7 @@ type Conn struct {
 	listener      *Listener // that it was accepted from, or will be
 	watch         watch
 	gate          Gate
+	writing       sync.Mutex // one Write at a time, so that none cuts into another
 
 	// The host's lock guards all that follows, and tcp.
 	canRead, canWrite sync.Cond
@@ -32,6 +33,7 @@ type Conn struct {
 	closed            bool
 	buried            bool  // has ended, and is remembered for a moment
 	sendErr           error // the last packet that the system refused to send
+	tooBig            bool  // because the way carries no packet of that size any more
 	linkErr           error
 	ipID              uint16
 	touched           bool // packets of the batch at hand were for it
@@ -90,6 +92,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 // Write writes all of b, waiting while the send buffer is full. What it has
 // taken is sent and, if need be, sent again in the background.
 func (c *Conn) Write(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	h := c.host
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -182,6 +182,7 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 		if h, err = sharedHost(); err != nil {
 			return nil, err
 		}
+		defer h.leave()
 	}
 	route, err := h.link.Route(remote.Addr())
 	if err != nil {
@@ -222,10 +223,11 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 	}
 	c = newConn(h, stack.New(cfg), pair{local, remote}, d.Tap)
 	c.port, c.ttl, c.tos, c.gate = port, ttlOr64(d.TTL), d.TOS, d.Gate
-	h.conns[id] = c
 	if err := c.tcp.Open(now, local.Port(), remote.Port()); err != nil {
+		h.release(port)
 		return nil, err
 	}
+	h.conns[id] = c
 	h.flush(now, c)
 	return c, nil
 }

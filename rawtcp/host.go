@@ -18,7 +18,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"rawnc/rawtcp/wire"
@@ -34,9 +36,9 @@ type Host struct {
 	mu        sync.Mutex
 	closed    bool
 	closeIdle bool // close the link with the last user
+	callers   int  // of sharedHost that have not left yet
 	conns     map[pair]*Conn
-	listeners map[netip.AddrPort]*Listener
-	ports     map[netip.AddrPort]*port
+	ports     map[netip.AddrPort]*port // by local address, without zone
 	deadlines deadlines
 	timer     *time.Timer
 	timerAt   time.Time
@@ -50,18 +52,18 @@ type pair struct{ local, remote netip.AddrPort }
 
 // A port is a local port that is taken, by a listener or by connections.
 type port struct {
-	guard io.Closer
-	users int
+	guard  io.Closer
+	users  int
+	server *Listener // that serves it, or did; nil: it was only dialled from
 }
 
 // NewHost starts a host on a link, which it closes with itself.
 func NewHost(link Link) *Host {
 	h := &Host{
-		link:      link,
-		done:      make(chan struct{}),
-		conns:     make(map[pair]*Conn),
-		listeners: make(map[netip.AddrPort]*Listener),
-		ports:     make(map[netip.AddrPort]*port),
+		link:  link,
+		done:  make(chan struct{}),
+		conns: make(map[pair]*Conn),
+		ports: make(map[netip.AddrPort]*port),
 	}
 	rand.Read(h.secret[:])
 	h.quiet = sync.NewCond(&h.mu)
@@ -74,15 +76,7 @@ func NewHost(link Link) *Host {
 // Close ends all connections with a RST, all listeners, and the link.
 func (h *Host) Close() error {
 	h.mu.Lock()
-	for _, l := range h.listeners {
-		h.closeListener(l)
-	}
-	now := time.Now()
-	for _, c := range h.conns {
-		c.tcp.Abort(c.at(now))
-		h.flush(now, c)
-		h.remove(c)
-	}
+	h.abortAll(nil)
 	h.shut()
 	h.mu.Unlock()
 	<-h.done
@@ -122,13 +116,24 @@ func (h *Host) read() {
 func (h *Host) fail(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.abortAll(err)
+	h.shut()
+}
+
+// abortAll ends all listeners and connections, and says why if it was the link.
+func (h *Host) abortAll(linkErr error) {
+	for _, p := range h.ports {
+		if p.server != nil && !p.server.closed {
+			h.closeListener(p.server)
+		}
+	}
 	now := time.Now()
 	for _, c := range h.conns {
-		c.linkErr = err
+		c.linkErr = linkErr
 		c.tcp.Abort(c.at(now))
 		h.flush(now, c)
+		h.remove(c)
 	}
-	h.shut()
 }
 
 // input hands a batch of packets to their connections, and only then sends
@@ -260,6 +265,13 @@ func (h *Host) flush(now time.Time, c *Conn) {
 		}
 	}
 	h.out.send(h.link)
+	if c.tooBig {
+		c.tooBig = false
+		if route, err := h.link.Route(c.remote.Addr()); err == nil && c.tcp.LowerMTU(route.MTU) {
+			h.flush(now, c)
+			return
+		}
+	}
 	h.schedule(c)
 	c.wake()
 	switch c.tcp.State() {
@@ -343,24 +355,43 @@ func (h *Host) remove(c *Conn) {
 }
 
 func (h *Host) closeIfIdle() {
-	if h.closeIdle && len(h.conns) == 0 && len(h.listeners) == 0 && len(h.ports) == 0 {
+	if h.closeIdle && h.callers == 0 && len(h.ports) == 0 {
 		h.shut()
 	}
 }
 
 // reserve takes a local port, or shares one that this host has.
 func (h *Host) reserve(local netip.AddrPort) (netip.AddrPort, *port, error) {
-	if p := h.ports[local]; p != nil && local.Port() != 0 {
+	if p := h.ports[unzoned(local)]; p != nil && local.Port() != 0 {
 		p.users++
 		return local, p, nil
 	}
 	reserved, guard, err := h.link.Reserve(local)
+	if (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && h.cutTimeWait() {
+		reserved, guard, err = h.link.Reserve(local)
+	}
 	if err != nil {
 		return local, nil, err
 	}
 	p := &port{guard: guard, users: 1}
-	h.ports[reserved] = p
+	h.ports[unzoned(reserved)] = p
 	return reserved, p, nil
+}
+
+// cutTimeWait ends the oldest quarter of what is in TIME-WAIT: each holds a file
+// descriptor, and there are no more.
+func (h *Host) cutTimeWait() bool {
+	var waiting []*Conn
+	for _, c := range h.conns {
+		if c.tcp.State() == stack.StateTimeWait {
+			waiting = append(waiting, c)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *Conn) int { return a.deadline.Compare(b.deadline) })
+	for _, c := range waiting[:(len(waiting)+3)/4] {
+		h.remove(c)
+	}
+	return len(waiting) > 0
 }
 
 func (h *Host) release(p *port) {
@@ -419,17 +450,13 @@ var (
 	sharedMu sync.Mutex
 )
 
-// sharedHost returns the host of this process's raw sockets: one serves all.
+// sharedHost returns the host of this process's raw sockets: one serves all. It
+// stays open at least until the caller has called leave.
 func sharedHost() (*Host, error) {
 	sharedMu.Lock()
 	defer sharedMu.Unlock()
-	if shared != nil {
-		shared.mu.Lock()
-		closed := shared.closed
-		shared.mu.Unlock()
-		if !closed {
-			return shared, nil
-		}
+	if shared != nil && shared.enter() {
+		return shared, nil
 	}
 	link, err := newRawLink()
 	if err != nil {
@@ -437,7 +464,24 @@ func sharedHost() (*Host, error) {
 	}
 	shared = NewHost(link)
 	shared.closeIdle = true
+	shared.enter()
 	return shared, nil
+}
+
+func (h *Host) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.callers++
+	}
+	return !h.closed
+}
+
+func (h *Host) leave() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.callers--
+	h.closeIfIdle()
 }
 
 // Shutdown is Host.Shutdown for the connections over this machine's raw sockets.

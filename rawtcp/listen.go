@@ -2,6 +2,7 @@ package rawtcp
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -24,8 +25,9 @@ type ListenConfig struct {
 	TOS    uint8
 	Tap    Tap
 	Gate   Gate
-	// Backlog bounds the connections that are not accepted yet, in whatever
-	// state; 0 means 128. A SYN beyond it is not answered.
+	// Backlog bounds the connections that wait to be accepted, and those that are
+	// half open; 0 means 128. Of the latter the oldest gives way to a new SYN; a
+	// SYN beyond the former is not answered.
 	Backlog int
 }
 
@@ -79,6 +81,7 @@ func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*L
 		if h, err = sharedHost(); err != nil {
 			return nil, err
 		}
+		defer h.leave()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,40 +98,43 @@ func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*L
 		if i > 0 { // both families share a port
 			addr = netip.AddrPortFrom(addr.Addr(), l.addrs[0].Port())
 		}
-		err := error(syscall.EADDRINUSE)
-		var p *port
-		if h.listeners[addr] == nil {
-			addr, p, err = h.reserve(addr)
-		}
-		if err != nil {
-			if i > 0 && addr.Addr().Is6() { // a machine without IPv6
-				break
-			}
-			h.closeIfIdle()
+		if err := h.serve(l, addr); i > 0 && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)) {
+			break // a machine without IPv6
+		} else if err != nil {
+			h.closeListener(l)
 			return nil, err
 		}
-		l.addrs, l.ports = append(l.addrs, addr), append(l.ports, p)
-		h.listeners[unzoned(addr)] = l
 	}
 	return l, nil
 }
 
-// welcome makes a connection for a segment that belongs to none, if it is for a
-// listener. Whatever is not a SYN is answered with a RST (RFC 9293, section
-// 3.10.7.1).
-func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
-	l := h.listeners[id.local]
-	for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		if l == nil && any.Is4() == id.local.Addr().Is4() {
-			l = h.listeners[netip.AddrPortFrom(any, id.local.Port())]
-		}
+// serve gives a local port to a listener.
+func (h *Host) serve(l *Listener, addr netip.AddrPort) error {
+	if p := h.ports[unzoned(addr)]; p != nil && p.server != nil && !p.server.closed {
+		return syscall.EADDRINUSE
 	}
+	addr, p, err := h.reserve(addr)
+	if err != nil {
+		return err
+	}
+	p.server = l
+	l.addrs, l.ports = append(l.addrs, addr), append(l.ports, p)
+	return nil
+}
+
+// welcome makes a connection for a segment that belongs to none: a SYN to a
+// listener opens it, whatever else comes to a port where one is or was gets a
+// RST (RFC 9293, section 3.10.7.1). A port that was only dialled from is nobody's
+// business.
+func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
+	port := h.served(id.local)
 	// MUST-57 and MUST-63: nothing that involves a group of hosts.
-	if l == nil || checkDestination(p.Src) != nil || checkDestination(p.Dst) != nil || id.remote.Port() == 0 {
+	if port == nil || checkDestination(p.Src) != nil || checkDestination(p.Dst) != nil || id.remote.Port() == 0 {
 		return nil
 	}
-	syn := p.Flags&(stack.SYN|stack.ACK|stack.RST) == stack.SYN
-	if syn && len(l.waiting) >= l.config.Backlog {
+	l := port.server
+	syn := p.Flags&(stack.SYN|stack.ACK|stack.RST) == stack.SYN && !l.closed
+	if syn && !l.room() {
 		return nil
 	}
 	peer := id.remote.Addr()
@@ -149,26 +155,51 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
 	}
 	c = newConn(h, stack.New(cfg), pair{id.local, netip.AddrPortFrom(peer, id.remote.Port())}, l.config.Tap)
 	c.ttl, c.tos, c.gate = ttlOr64(l.config.TTL), l.config.TOS, l.config.Gate
-	c.port = l.port(id.local.Addr())
-	c.port.users++
-	c.tcp.Listen(id.local.Port())
-	c.watch.transitions = nil // each connection starts in LISTEN
+	c.port = port
+	port.users++
 	h.conns[id] = c
 	if syn {
+		c.tcp.Listen(id.local.Port())
+		c.watch.transitions = nil // each connection starts in LISTEN
 		c.listener = l
 		l.waiting = append(l.waiting, c)
 	}
 	return c
 }
 
-// port is the one that l holds for connections to a local address.
-func (l *Listener) port(local netip.Addr) *port {
-	for i, addr := range l.addrs {
-		if addr.Addr().Is4() == local.Is4() {
-			return l.ports[i]
+// served finds the port with a listener, present or past, that an address
+// belongs to.
+func (h *Host) served(local netip.AddrPort) *port {
+	any := netip.IPv4Unspecified()
+	if local.Addr().Is6() {
+		any = netip.IPv6Unspecified()
+	}
+	for _, at := range []netip.AddrPort{local, netip.AddrPortFrom(any, local.Port())} {
+		if p := h.ports[at]; p != nil && p.server != nil {
+			return p
 		}
 	}
-	panic("rawtcp: a listener got a segment of another family") // its addrs are what led here
+	return nil
+}
+
+// room makes room for one more connection, if there is any to be had. Those that
+// are open have a right to be accepted; of those half open the oldest gives way,
+// so that SYNs without a sender cannot keep others out for long (RFC 4987).
+func (l *Listener) room() bool {
+	var oldest *Conn
+	half := 0
+	for _, c := range l.waiting {
+		if !c.tcp.State().Synchronized() {
+			half++
+			if oldest == nil {
+				oldest = c
+			}
+		}
+	}
+	if half >= l.config.Backlog {
+		l.host.remove(oldest)
+	}
+	return len(l.waiting)-half < l.config.Backlog
 }
 
 // zone is the zone of a link-local address of this machine, which its peers
@@ -246,9 +277,8 @@ func (h *Host) closeListener(l *Listener) {
 		c.tcp.Abort(c.at(now))
 		h.flush(now, c)
 	}
-	for i, addr := range l.addrs {
-		delete(h.listeners, unzoned(addr))
-		h.release(l.ports[i])
+	for _, p := range l.ports {
+		h.release(p)
 	}
 	l.canAccept.Broadcast()
 	h.closeIfIdle()

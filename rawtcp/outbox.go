@@ -1,7 +1,9 @@
 package rawtcp
 
 import (
+	"errors"
 	"slices"
+	"syscall"
 	"time"
 
 	"rawnc/rawtcp/wire"
@@ -61,7 +63,8 @@ func (b *outbox) send(link Link) {
 			b.report(i, nil)
 		}
 		if from += n; err != nil && from < b.n {
-			b.origins[from].conn.sendErr = err
+			c := b.origins[from].conn
+			c.sendErr, c.tooBig = err, errors.Is(err, syscall.EMSGSIZE)
 			b.report(from, err)
 			from++
 		}

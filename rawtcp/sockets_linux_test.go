@@ -200,6 +200,70 @@ func TestAbortUnheard(t *testing.T) {
 	<-answered // to a retransmission
 }
 
+// TestLocalMTUShrinks: the kernel refuses what has become too large. What is in
+// flight goes out again in smaller pieces.
+func TestLocalMTUShrinks(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	audit := newAudit(t, pair.A, pair.B.IPv4)
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: audit.Tap}
+	c, s := open(t, listen(t, pair.B, pair.B.IPv4), func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+	go func() {
+		chunk := make([]byte, mebi)
+		for i := range 8 {
+			if i == 4 {
+				if err := pair.A.SetMTU(1000); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := c.Write(chunk); err != nil {
+				t.Error(err)
+			}
+		}
+		c.(*rawtcp.Conn).CloseWrite()
+	}()
+	if n, err := io.Copy(io.Discard, s); n != 8*mebi || err != nil {
+		t.Errorf("%d octets arrived, %v; want %d", n, err, 8*mebi)
+	}
+}
+
+// TestListenBothFamilies: one family's port is taken, so there is no listening for
+// both; and once it is free, nothing is left over from the attempt.
+func TestListenBothFamilies(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	lc := rawtcp.ListenConfig{Host: newHost(t, rawLink(t, pair.A))}
+	l, err := lc.Listen(t.Context(), "tcp6", "[::]:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lc.Listen(t.Context(), "tcp", ":80"); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("listening for both families where one is taken: %v, want address in use", err)
+	}
+	l.Close()
+	if l, err = lc.Listen(t.Context(), "tcp", ":80"); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+}
+
+// TestSharedHost: the last connection closes the sockets that all share, while
+// the next is about to use them.
+func TestSharedHost(t *testing.T) {
+	labtest.NeedRoot(t)
+	var dials sync.WaitGroup
+	for range 8 {
+		dials.Go(func() {
+			for range 100 {
+				if _, err := rawtcp.Dial("tcp", "127.0.0.1:1"); !errors.Is(err, syscall.ECONNREFUSED) {
+					t.Errorf("dialling a port that nobody serves: %v, want connection refused", err)
+				}
+			}
+		})
+	}
+	dials.Wait()
+}
+
 // A gate holds what is sent until every port is reserved, or the kernel would
 // refuse a SYN that comes too early, and what arrives until it is open.
 type gate struct {

@@ -61,7 +61,8 @@ func (c *Conn) ICMP(_ time.Time, e *ICMPError) bool {
 		return false
 	}
 	if e.Kind == ICMPPacketTooBig {
-		return c.packetTooBig(e.MTU)
+		c.packetTooBig(e.MTU)
+		return true
 	}
 	err := *e
 	c.soft = &err
@@ -71,17 +72,28 @@ func (c *Conn) ICMP(_ time.Time, e *ICMPError) bool {
 	return true
 }
 
-// packetTooBig lowers the segment size to what the path carries (RFC 1191, RFC
-// 8201) and sends again what was too large.
-func (c *Conn) packetTooBig(mtu int) bool {
-	least := 576 - headerLenIPv4 // an older router does not say: RFC 1191, section 5
+// leastMTU has room for the headers and a little data; RFC 1191's 68 octets have
+// not.
+const leastMTU = 128
+
+// packetTooBig believes a router, down to what every path must carry; less
+// would be an attack (RFC 5927, section 7.2).
+func (c *Conn) packetTooBig(mtu int) {
+	least := 552 // as Linux
 	if c.cfg.IPv6 {
 		least = 1280
 	}
-	if mtu == 0 {
+	if mtu == 0 { // an older router does not say: RFC 1191, section 5
 		mtu = 576
 	}
-	mss := max(mtu, least) - c.cfg.ipHeaderLen() - headerLen
+	c.LowerMTU(max(mtu, least))
+}
+
+// LowerMTU tells the connection that the path carries packets of at most mtu
+// octets (RFC 1191, RFC 8201). What was too large goes out again in smaller
+// pieces. It reports false where nothing changes.
+func (c *Conn) LowerMTU(mtu int) bool {
+	mss := max(mtu, leastMTU) - c.cfg.ipHeaderLen() - headerLen
 	if c.ts.on {
 		mss -= timestampsLen
 	}

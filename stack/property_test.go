@@ -9,13 +9,14 @@ import (
 	"pgregory.net/rapid"
 
 	"rawnc/stack"
+	"rawnc/stack/fault"
 	"rawnc/stack/netsim"
 )
 
 // TestAnyNetwork is the promise of TCP: whatever the network does, whatever the
-// configuration, whenever the applications close, what is read is a prefix of
-// what was written; all of it, where the end was regular; and both connections
-// end in bounded time.
+// configuration, whatever the applications call and when, what was sent is what
+// is received, or both sides get an error; in bounded time, with a bounded number
+// of segments, and then all is quiet.
 func TestAnyNetwork(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := netsim.NewHosts(rapid.Uint64().Draw(t, "seed"), drawPath(t, "path of A"), drawPath(t, "path of B"))
@@ -36,43 +37,83 @@ func TestAnyNetwork(t *testing.T) {
 
 		ended := func(u *user) bool { return u.end.State() == stack.StateClosed }
 		// B may be waiting still when A was refused, or gave up.
-		done := func() bool { return ended(a) && (ended(b) || b.end.State() == stack.StateListen) }
+		done := func() bool {
+			return ended(a) && (ended(b) || b.end.State() == stack.StateListen) && !n.InTransit()
+		}
 		const limit = 4 * time.Hour
-		for n.RunUntil(limit, done); !done(); {
+		if !n.RunUntil(limit, done) {
 			t.Fatalf("after %v: %v and %v\n%s", limit, a.end.State(), b.end.State(), tail(n))
 		}
-		a.act(n.Now)
-		b.act(n.Now)
-		for _, u := range users {
-			peer := users[0]
-			if u == peer {
-				peer = users[1]
-			}
-			switch {
-			case !bytes.HasPrefix(peer.written, u.got):
-				t.Fatalf("%s read %d octets that %s did not write\n%s", u.name, len(u.got), peer.name, tail(n))
-			case u.err == io.EOF && len(u.got) != len(peer.written):
-				t.Fatalf("%s read the end after %d octets, %s wrote %d\n%s", u.name, len(u.got), peer.name, len(peer.written), tail(n))
-			case u.err == nil && peer.err == nil && !u.gone && !peer.gone:
-				t.Fatalf("%s learned of no end\n%s", u.name, tail(n))
+		checkSegments(t, n, users)
+		for _, u := range users { // what has arrived can still be read
+			for ended(u) && u.err == nil {
+				u.read(n.Now)
 			}
 		}
-		for i, u := range users {
-			if u.end.Check() != nil {
-				t.Fatalf("%v", u.end.Check())
+		checkOctets(t, n, a, b)
+		checkOctets(t, n, b, a)
+
+		sent := len(n.Log)
+		n.Run(time.Hour)
+		if len(n.Log) > sent {
+			t.Fatalf("segments after the end\n%s", tail(n))
+		}
+		for _, u := range users {
+			if at, armed := u.end.Deadline(); armed {
+				t.Fatalf("%s is %v and has a timer, for %v", u.name, u.end.State(), at.Sub(netsim.Start))
 			}
-			reset := false
-			for _, p := range n.Log {
-				if p.From != n.Hosts[i].Ends[0] || p.Reason.Kind == stack.ReasonBadHandshakeACK {
-					continue
-				}
-				if reset {
-					t.Fatalf("%s sends %v after its RST", u.name, show(n, p))
-				}
-				reset = p.Seg.Flags.Has(stack.RST)
+			if u.wrong != nil {
+				t.Fatalf("%s: %v\n%s", u.name, u.wrong, tail(n))
 			}
 		}
 	})
+}
+
+// checkOctets compares what u read with what its peer wrote, in the end.
+func checkOctets(t *rapid.T, n *netsim.Network, u, peer *user) {
+	all := len(u.got) == len(peer.written)
+	switch {
+	case !bytes.HasPrefix(peer.written, u.got):
+		t.Fatalf("%s read %d octets that %s did not write\n%s", u.name, len(u.got), peer.name, tail(n))
+	case u.err == io.EOF && !all:
+		t.Fatalf("%s read the end after %d octets, %s wrote %d\n%s", u.name, len(u.got), peer.name, len(peer.written), tail(n))
+	case u.gone || peer.gone:
+	case u.err == nil && peer.err == nil:
+		t.Fatalf("%s learned of no end\n%s", u.name, tail(n))
+	case !all && peer.end.Err() == nil:
+		t.Fatalf("%s read %d octets, %s wrote %d and had no error\n%s", u.name, len(u.got), peer.name, len(peer.written), tail(n))
+	case !all && u.end.Err() == nil && u.end.State() == stack.StateClosed:
+		t.Fatalf("%s read %d octets, %s wrote %d, and %s had no error\n%s", u.name, len(u.got), peer.name, len(peer.written), u.name, tail(n))
+	}
+}
+
+// checkSegments bounds what was sent: so much for each new segment, and so much
+// for each minute, in which timers run out. No storm of ACKs fits in.
+func checkSegments(t *rapid.T, n *netsim.Network, users [2]*user) {
+	fresh, data, reset := 0, 0, map[*netsim.End]bool{}
+	for _, p := range n.Log {
+		switch p.Reason.Kind {
+		case stack.ReasonSYN, stack.ReasonSYNACK, stack.ReasonFIN:
+			fresh++
+		case stack.ReasonData:
+			fresh++
+			data++
+		}
+		if p.Reason.Kind == stack.ReasonBadHandshakeACK {
+			continue
+		}
+		if reset[p.From] {
+			t.Fatalf("a segment after the RST: %v", show(n, p))
+		}
+		reset[p.From] = p.Seg.Flags.Has(stack.RST)
+	}
+	if octets := len(users[0].written) + len(users[1].written); data > octets {
+		t.Fatalf("%d segments of new data for %d octets\n%s", data, octets, tail(n))
+	}
+	minutes := int(n.Now.Sub(netsim.Start).Minutes()) + 1
+	if most := 20*fresh + 60*minutes; len(n.Log) > most {
+		t.Fatalf("%d segments in %d minutes, %d of them new\n%s", len(n.Log), minutes, fresh, tail(n))
+	}
 }
 
 func drawPath(t *rapid.T, name string) netsim.Path {
@@ -89,6 +130,18 @@ func drawPath(t *rapid.T, name string) netsim.Path {
 	if rapid.Bool().Draw(t, name+" has a small MTU") {
 		p.MTU = rapid.IntRange(576, 1500).Draw(t, name+": MTU")
 	}
+	if rapid.Bool().Draw(t, name+" coalesces") {
+		p.Coalesce = ms
+	}
+	if errors := share("ICMP errors", 10); errors > 0 {
+		kind := stack.ICMPKind(rapid.IntRange(int(stack.ICMPNetUnreachable), int(stack.ICMPParameterProblem)).Draw(t, name+": ICMP"))
+		p.Fate = func(_ *stack.Segment, random func() float64) (f fault.Fate) {
+			if random() < errors {
+				f.ICMP = &kind
+			}
+			return f
+		}
+	}
 	return p
 }
 
@@ -101,6 +154,7 @@ type user struct {
 	atOnce        int   // octets for one Write or Read
 	err           error // what Read ended with
 	gone          bool  // has closed or aborted before the end
+	wrong         error // the first of what can never be so
 }
 
 // drawUser's writes most octets at most, for which no buffer is so small that
@@ -127,21 +181,9 @@ func drawUser(t *rapid.T, n *netsim.Network, h *netsim.Host, name string, most i
 	}
 	h.Alone = false
 	u.end.App = u.act
-	leave := func(f func()) {
-		n.At(n.Now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, name+": leaves after"))*ms), func() {
-			u.gone = true
-			f()
-		})
-	}
-	switch rapid.IntRange(0, 5).Draw(t, name+": leaves") {
-	case 0:
-		leave(func() { u.end.Close(n.Now) })
-	case 1:
-		leave(func() { u.end.Abort(n.Now) })
-	case 2: // half-closes early
-		n.At(n.Now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, name+": half-closes after"))*ms), func() {
-			u.left = nil
-		})
+	for range rapid.IntRange(0, 8).Draw(t, name+": calls") {
+		call := u.draw(t)
+		n.At(n.Now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, name+": after"))*ms), func() { call(n.Now) })
 	}
 	// An application that is slow is called now and then.
 	var again func()
@@ -154,21 +196,54 @@ func drawUser(t *rapid.T, n *netsim.Network, h *netsim.Host, name string, most i
 	return u
 }
 
+// draw makes a call out of turn.
+func (u *user) draw(t *rapid.T) func(now time.Time) {
+	calls := map[string]func(now time.Time){
+		"Open":   func(now time.Time) { u.end.Conn.Open(now, 1, 2) },
+		"Listen": func(time.Time) { u.end.Conn.Listen(1) },
+		"Write":  u.write,
+		"Read":   u.read,
+		"CloseWrite": func(now time.Time) {
+			u.left = nil
+			u.gone = u.gone || !u.end.State().Synchronized() // with what was written
+			u.end.CloseWrite(now)
+		},
+		"Close": func(now time.Time) { u.gone = true; u.end.Close(now) },
+		"Abort": func(now time.Time) { u.gone = true; u.end.Abort(now) },
+	}
+	// The last three seldom: they end it all.
+	names := []string{"Open", "Listen", "Write", "Read", "Write", "Read", "Write", "Read", "Write", "Read", "CloseWrite", "Close", "Abort"}
+	return calls[rapid.SampledFrom(names).Draw(t, u.name+": call")]
+}
+
 func (u *user) act(now time.Time) {
-	if u.end.State() == stack.StateListen || u.err != nil && u.err != io.EOF {
+	if err := u.end.Check(); u.wrong == nil {
+		u.wrong = err
+	}
+	if u.end.State() == stack.StateListen { // perhaps once more: what was written is forgotten (MUST-11)
+		u.left, u.written = append(u.written, u.left...), nil
 		return
 	}
-	if k := min(u.atOnce, len(u.left)); k > 0 {
-		k, _ = u.end.Write(now, u.left[:k])
-		u.written, u.left = append(u.written, u.left[:k]...), u.left[k:]
+	if u.err != nil && u.err != io.EOF {
+		return
 	}
+	u.write(now)
 	if len(u.left) == 0 && u.end.State().Synchronized() {
 		u.end.CloseWrite(now)
 	}
-	buf := make([]byte, u.atOnce)
-	k, err := u.end.Read(now, buf)
-	u.got = append(u.got, buf[:k]...)
-	if u.err = err; err == io.EOF && len(u.left) == 0 {
+	u.read(now)
+	if u.err == io.EOF && len(u.left) == 0 {
 		u.end.Close(now)
 	}
+}
+
+func (u *user) write(now time.Time) {
+	k, _ := u.end.Write(now, u.left[:min(u.atOnce, len(u.left))])
+	u.written, u.left = append(u.written, u.left[:k]...), u.left[k:]
+}
+
+func (u *user) read(now time.Time) {
+	buf := make([]byte, u.atOnce)
+	k, err := u.end.Read(now, buf)
+	u.got, u.err = append(u.got, buf[:k]...), err
 }

@@ -205,7 +205,12 @@ func (r *Run) show(e *entry) string {
 	if e.Flags.Has(stack.ACK) {
 		text += fmt.Sprintf(" ack %d", r.relAck(e))
 	}
-	text += fmt.Sprintf(" len %d window %d at %v", len(e.Payload), e.Window, e.at)
+	text += fmt.Sprintf(" len %d window %d", len(e.Payload), e.Window)
+	start := r.sides[e.from.Other()].start()
+	for _, b := range e.Options.Blocks() {
+		text += fmt.Sprintf(" sack %d to %d", uint32(b.Left-start), uint32(b.Right-start))
+	}
+	text += fmt.Sprintf(" at %v", e.at)
 	if name := reasonName(e.why.Kind); e.own && name != "" {
 		text += " because " + name
 		if e.why.N > 0 {

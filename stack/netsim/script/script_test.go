@@ -268,6 +268,9 @@ func TestSyntaxErrors(t *testing.T) {
 		"network breaks":                   `test:2:9: expected has, injects, tells, behaves, drops, duplicates, delays, corrupts or rejects, found "breaks"`,
 		"network drops client":             `test:2:21: expected segment, SYN, SYN,ACK, ACK, data, FIN, RST or retransmission, found the end of the line`,
 		"network injects client FIM":       `test:2:24: expected flags such as SYN, SYN,ACK, PSH,ACK or none, found "FIM"`,
+		`client sends SYN fast-open "me"`:  `test:2:28: expected a cookie of 4 to 16 octets, found "me"`,
+		"client sends SYN sack 1":          `test:2:24: expected to, found the end of the line`,
+		"expect client SYN flags FIM":      `test:2:25: expected flags such as SYN, SYN,ACK, PSH,ACK or none, found "FIM"`,
 		"expect client state OPEN":         `test:2:21: expected CLOSED, LISTEN, SYN-SENT, SYN-RECEIVED, ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2, CLOSE-WAIT, CLOSING, LAST-ACK or TIME-WAIT, found "OPEN"`,
 		"expect peace":                     `test:2:8: expected client, server, no or a number of segments, found "peace"`,
 		"expect client SYN because reason": `test:2:27: expected open, answer, handshake, data, close, timeout, fast-retransmit, recovery, tail-probe, window-probe, keep-alive, acknowledgment, delayed-ACK, FIN, duplicate-ACK, old-data, window-update, challenge, unacceptable, abort, unread-data, data-after-close, no-connection, bad-handshake-ACK or given-up, found "reason"`,
@@ -304,6 +307,13 @@ func TestFailedExpectations(t *testing.T) {
     client SYN seq 0 len 0 window 65535 at 0s because open
     server SYN,ACK seq 0 ack 1 len 0 window 65535 at 10ms because answer
     client ACK seq 1 ack 1 len 0 window 32768 at 20ms because handshake`,
+		"server has no stack\nnetwork has delay 10ms\nclient opens\nserver sends SYN,ACK seq 0 ack 1 sack-permitted mss 1000\nwait 20ms\n" +
+			"server sends ACK seq 1001 \"late\"\nexpect client ACK sack 1 to 5 within 1s": `test:8: expected: client ACK sack 1 to 5 within 1s
+  actual: the client sent
+    SYN seq 0 len 0 window 65535 at 0s because open
+    ACK seq 1 ack 1 len 0 window 65535 at 10ms because handshake
+    ACK seq 1 ack 1 len 0 window 65535 sack 1001 to 1005 at 30ms because duplicate-ACK
+  in the end, at 40ms: client ESTABLISHED, server CLOSED`,
 		open + "wait 1s\nat 500ms client closes": `test:5: the clock already shows 1s`,
 		"client aborts":                          `test:2: there is no connection`,
 	} {
