@@ -162,7 +162,8 @@ func TestAbortMidway(t *testing.T) {
 			t.Error(err)
 		}
 		c.Close()
-		if err := <-ended; !errors.Is(err, syscall.ECONNRESET) {
+		// Where nothing waited unread, the FIN comes first; Linux then says EPIPE of the RST.
+		if err := <-ended; !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("the peer got %v, want connection reset", err)
 		}
 	}

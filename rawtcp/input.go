@@ -1,0 +1,114 @@
+package rawtcp
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"rawnc/rawtcp/wire"
+	"rawnc/stack"
+)
+
+// readBatch is how many packets one system call may bring.
+const readBatch = 32
+
+func (h *Host) read() {
+	defer close(h.done)
+	bufs := make([][]byte, readBatch)
+	for i := range bufs {
+		bufs[i] = make([]byte, 1<<16+40) // the kernel hands over what it has put together: up to 64 KiB
+	}
+	for {
+		n, err := h.link.ReadBatch(bufs)
+		h.input(bufs[:n])
+		if err != nil {
+			h.fail(err)
+			return
+		}
+	}
+}
+
+// input hands a batch of packets to their connections, and only then sends
+// what they owe, so that ACKs are put together (RFC 9293, MUST-58 and 59).
+func (h *Host) input(packets [][]byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	touched := make([]*Conn, 0, readBatch)
+	for _, b := range packets {
+		c := h.packet(now, b)
+		if c != nil && !c.touched {
+			c.touched = true
+			touched = append(touched, c)
+		}
+	}
+	for _, c := range touched {
+		c.touched = false
+		h.flush(now, c)
+	}
+}
+
+// packet takes one packet and returns the connection that it concerns.
+func (h *Host) packet(now time.Time, b []byte) *Conn {
+	var p wire.Packet
+	switch err := wire.Parse(b, &p); err {
+	case nil:
+	case wire.ErrNotTCP:
+		return h.icmp(now, b)
+	default:
+		return nil
+	}
+	id := pair{netip.AddrPortFrom(p.Dst, p.DstPort), netip.AddrPortFrom(p.Src, p.SrcPort)}
+	c := h.conns[id]
+	if c != nil && c.buried && p.Flags.Has(stack.SYN) && !p.Flags.Has(stack.ACK) { // a new one
+		h.remove(c)
+		c = nil
+	}
+	wrong := p.Checksum == stack.ChecksumWrong || p.Checksum == stack.ChecksumUnknown
+	if c == nil {
+		if wrong {
+			return nil
+		}
+		if c = h.welcome(now, id, &p); c == nil {
+			return nil
+		}
+	}
+	var e *Event
+	if c.watch.tap != nil {
+		e = &Event{Time: now, Packet: append([]byte(nil), b...), Checksum: p.Checksum}
+		var kept wire.Packet
+		wire.Parse(e.Packet, &kept)
+		e.Segment = kept.Segment
+	}
+	if !wrong { // MUST-3
+		c.tcp.Receive(c.at(now), &p.Segment)
+	}
+	if e != nil {
+		c.report(e)
+	}
+	return c
+}
+
+// icmp takes an ICMP error to the connection whose segment it quotes.
+func (h *Host) icmp(now time.Time, b []byte) *Conn {
+	m, err := wire.ParseICMP(b)
+	if err != nil {
+		return nil
+	}
+	c := h.conns[pair{m.Src, m.Dst}]
+	if c == nil || !c.tcp.ICMP(c.at(now), &m.ICMPError) {
+		return nil
+	}
+	if c.watch.tap != nil {
+		c.report(&Event{Time: now, Packet: append([]byte(nil), b...), ICMP: &m.ICMPError})
+	}
+	return c
+}
+
+// checkDestination refuses what TCP has no business with (MUST-46).
+func checkDestination(a netip.Addr) error {
+	if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+		return &net.AddrError{Err: "not the address of one host", Addr: a.String()}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package rawtcp
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"rawnc/stack"
+)
+
+// A port is a local port that is taken, by a listener or by connections.
+type port struct {
+	guard  io.Closer
+	users  int
+	server *Listener // that serves it, or did; nil: it was only dialled from
+}
+
+// reserve takes a local port, or shares one that this host has.
+func (h *Host) reserve(local netip.AddrPort) (netip.AddrPort, *port, error) {
+	if p := h.ports[unzoned(local)]; p != nil && local.Port() != 0 {
+		p.users++
+		return local, p, nil
+	}
+	reserved, guard, err := h.link.Reserve(local)
+	if (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && h.cutTimeWait() {
+		reserved, guard, err = h.link.Reserve(local)
+	}
+	if err != nil {
+		return local, nil, err
+	}
+	p := &port{guard: guard, users: 1}
+	h.ports[unzoned(reserved)] = p
+	return reserved, p, nil
+}
+
+func (h *Host) release(p *port) {
+	if p.users--; p.users > 0 {
+		return
+	}
+	p.guard.Close()
+	for at, q := range h.ports {
+		if p == q {
+			delete(h.ports, at)
+		}
+	}
+}
+
+// cutTimeWait ends the oldest quarter of what is in TIME-WAIT: each holds a file
+// descriptor, and there are no more.
+func (h *Host) cutTimeWait() bool {
+	var waiting []*Conn
+	for _, c := range h.conns {
+		if c.tcp.State() == stack.StateTimeWait {
+			waiting = append(waiting, c)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *Conn) int { return a.deadline.Compare(b.deadline) })
+	for _, c := range waiting[:(len(waiting)+3)/4] {
+		h.remove(c)
+	}
+	return len(waiting) > 0
+}
+
+// unzoned is an address as it stands in a packet.
+func unzoned(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().WithZone(""), a.Port())
+}
