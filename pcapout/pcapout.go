@@ -71,11 +71,13 @@ const maxPacket = 262144
 
 // A Writer writes a capture. Records gather in memory until Flush gives them to
 // the underlying writer, all in one Write. An error of the underlying writer
-// stays: nothing is written behind a record that may be half there.
+// stays: nothing is written behind a record that may be half there, and from a
+// file, which can be truncated, that half is taken away.
 type Writer struct {
 	w       io.Writer
 	format  Format
 	buf     []byte // whole records
+	ends    []int  // in buf, of the packets
 	err     error
 	packets []uint64  // by interface
 	last    time.Time // of the packet before
@@ -138,6 +140,7 @@ func (w *Writer) WritePacket(p Packet) error {
 	} else {
 		w.buf = appendEnhancedPacket(w.buf, &p)
 	}
+	w.ends = append(w.ends, len(w.buf))
 	w.packets[p.Interface]++
 	w.last = p.Time
 	return nil
@@ -153,8 +156,32 @@ func (w *Writer) Flush() error {
 	if err == nil && n < len(w.buf) {
 		err = io.ErrShortWrite
 	}
-	w.err, w.buf = err, w.buf[:0]
+	if err != nil {
+		w.cut(n)
+	}
+	w.err, w.buf, w.ends = err, w.buf[:0], w.ends[:0]
 	return err
+}
+
+// cut takes away what the last n octets that reached a file have of half a
+// record.
+func (w *Writer) cut(n int) {
+	file, ok := w.w.(interface {
+		io.Seeker
+		Truncate(size int64) error
+	})
+	if !ok {
+		return
+	}
+	whole := 0
+	for _, end := range w.ends {
+		if end <= n {
+			whole = end
+		}
+	}
+	if at, err := file.Seek(0, io.SeekCurrent); err == nil {
+		file.Truncate(at - int64(n-whole)) // an error says that it is a device or a pipe
+	}
 }
 
 // Close says how many packets there were that the capture lacks, and flushes.

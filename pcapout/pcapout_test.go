@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -291,6 +292,53 @@ func TestFullDisk(t *testing.T) {
 			if got := bytes.Join(file.each, nil); !bytes.Equal(got, whole[:room]) {
 				t.Fatalf("room for %d octets: %d written", room, len(got))
 			}
+		}
+	}
+}
+
+// smallDisk is a file on a disk that has little room.
+type smallDisk struct {
+	*os.File
+	room int
+}
+
+func (d *smallDisk) Write(b []byte) (int, error) {
+	n, err := d.File.Write(b[:min(len(b), d.room)])
+	d.room -= n
+	if err == nil && n < len(b) {
+		err = syscall.ENOSPC
+	}
+	return n, err
+}
+
+// Of a file, what a full disk leaves is whole packets, whether they came one by
+// one or together.
+func TestFullDiskLeavesWholePackets(t *testing.T) {
+	whole, ends := cuttable(t)
+	name := filepath.Join(t.TempDir(), "x.pcapng")
+	for room := ends[0]; room < len(whole); room++ {
+		for _, oneByOne := range []bool{true, false} {
+			file, err := os.Create(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := pcapout.NewWriter(&smallDisk{file, room}, pcapout.PCAPNG, meta)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range sample {
+				if err = w.WritePacket(p); err == nil && oneByOne {
+					err = w.Flush()
+				}
+			}
+			if err = w.Close(6); err != syscall.ENOSPC {
+				t.Fatalf("room for %d octets: %v", room, err)
+			}
+			got, err := os.ReadFile(name)
+			if want := whole[:ends[wholePackets(ends, room)]]; err != nil || !bytes.Equal(got, want) {
+				t.Errorf("room for %d octets: the file has %d, %v; want %d", room, len(got), err, len(want))
+			}
+			file.Close()
 		}
 	}
 }

@@ -64,7 +64,11 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 	if c.verdict == VerdictOldData && !seg.Flags.Has(SYN) {
 		c.owe(ReasonOldDataACK)
 		c.arrivedTwice(seg.Seq, seg.Seq.Add(len(seg.Payload)))
-		c.ts.update(seg, now) // echoed, it lets the peer measure that much
+		// Echoed, its timestamp lets the peer measure that much. What lies more than
+		// a window back was not sent by a peer that is alive.
+		if c.rcv.nxt.Sub(seg.Seq) <= c.cfg.ReceiveBuffer {
+			c.ts.update(seg, now)
+		}
 		// The ACK in it is as good as any (RFC 9293, section 3.10.7.4, fifth step).
 		if seg.Flags.Has(ACK) && c.snd.una.Less(seg.Ack) && seg.Ack.LessEq(c.ackLimit()) {
 			c.stripText(seg)

@@ -22,18 +22,21 @@ func Meta(name string) pcapout.Meta {
 // Seed is the seed of the catalogue.
 const Seed = 1
 
-// WriteAll writes every capture of the catalogue into a directory, with an index
-// page.
+// WriteAll writes every capture of the catalogue into a directory, explained in
+// one language, with an index page in each.
 func WriteAll(dir string, seed uint64, lang language.Tag) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	var index strings.Builder
-	say := words.In(lang)
-	fmt.Fprintf(&index, "# %s\n\n%s\n", say.Text("Reference captures of TCP"),
-		say.Text("Made by `rawnc demo --all`. Every packet has a comment, which Wireshark shows."))
+	indexes := []*index{{name: "README.md", say: words.English}, {name: "README.zh.md", say: words.Chinese}}
+	for _, x := range indexes {
+		fmt.Fprintf(x, "# %s\n\n%s\n", x.say.Text("Reference captures of TCP"),
+			x.say.Text("Made by `rawnc demo --all`. Every packet has a comment, which Wireshark shows."))
+	}
 	for _, g := range Catalogue() {
-		fmt.Fprintf(&index, "\n## %s\n", say.Text(g.Title))
+		for _, x := range indexes {
+			fmt.Fprintf(x, "\n## %s\n", x.say.Text(g.Title))
+		}
 		for _, name := range g.Names {
 			s, err := Load(name)
 			if err != nil {
@@ -50,10 +53,17 @@ func WriteAll(dir string, seed uint64, lang language.Tag) error {
 			if err := writeFile(filepath.Join(dir, name+".pcapng"), name, capture); err != nil {
 				return err
 			}
-			index.WriteString(entry(name, s, len(capture.Records), say))
+			for _, x := range indexes {
+				x.add(name, s, len(capture.Records))
+			}
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(index.String()), 0o666)
+	for _, x := range indexes {
+		if err := os.WriteFile(filepath.Join(dir, x.name), []byte(x.String()), 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeFile(path, name string, c *Capture) error {
@@ -68,12 +78,19 @@ func writeFile(path, name string, c *Capture) error {
 	return err
 }
 
-// entry is a scenario in the index.
-func entry(name string, s *script.Script, packets int, say *words.Language) string {
-	lang := say.Tag.String()
+// An index is the page that lists the captures, in a language.
+type index struct {
+	strings.Builder
+	name string
+	say  *words.Language
+}
+
+// add lists the capture of a scenario.
+func (x *index) add(name string, s *script.Script, packets int) {
+	lang := x.say.Tag.String()
 	where := map[netsim.Point]string{
-		netsim.AtA: say.Text("the client"), netsim.AtB: say.Text("the server"), netsim.Middle: say.Text("the middle"),
+		netsim.AtA: x.say.Text("the client"), netsim.AtB: x.say.Text("the server"), netsim.Middle: x.say.Text("the middle"),
 	}[s.Capture]
-	return fmt.Sprintf("\n### %s\n\n[%s.pcapng](%s.pcapng): %s\n\n%s\n",
-		s.Title.In(lang), name, name, say.Sprintf("%d packets, captured at %s", packets, where), s.About.In(lang))
+	fmt.Fprintf(x, "\n### %s\n\n[%s.pcapng](%s.pcapng): %s\n\n%s\n",
+		s.Title.In(lang), name, name, x.say.Sprintf("%d packets, captured at %s", packets, where), s.About.In(lang))
 }

@@ -9,8 +9,9 @@ import (
 
 // Parse reads the packet that b starts with, from its IP header on, into p. The
 // payload and RawOptions alias b; what follows the packet in b, as the padding
-// of a short Ethernet frame, is left out. Where b ends within the payload, p.Cut
-// says so and the checksum is unknown.
+// of a short Ethernet frame, is left out. Where b ends within the payload or the
+// TCP options, p.Cut says how much of the payload is missing, and the checksum is
+// unknown.
 //
 // IPv4 options and IPv6 extension headers are skipped, as are TCP options that
 // make no sense. A wrong checksum is a verdict, not an error. IPv4's own header
@@ -34,9 +35,10 @@ func Parse(b []byte, p *Packet) error {
 	if offset < tcpHeaderLen {
 		return ErrMalformed
 	}
-	if err := need(offset, len(t), length); err != nil {
-		return err
+	if offset > length {
+		return ErrMalformed
 	}
+	options := min(offset, len(t)) // where they end, or b does
 	p.Segment = stack.Segment{
 		SrcPort: binary.BigEndian.Uint16(t[0:]),
 		DstPort: binary.BigEndian.Uint16(t[2:]),
@@ -45,13 +47,13 @@ func Parse(b []byte, p *Packet) error {
 		Flags:   stack.Flags(t[13]),
 		Window:  binary.BigEndian.Uint16(t[14:]),
 		Urgent:  binary.BigEndian.Uint16(t[18:]),
-		Payload: t[offset:],
+		Payload: t[options:],
 	}
-	p.RawOptions = t[tcpHeaderLen:offset]
+	p.RawOptions = t[tcpHeaderLen:options]
 	parseOptions(p.RawOptions, &p.Options)
-	p.Cut = length - len(t)
+	p.Cut = length - offset - len(p.Payload)
 	p.Checksum = stack.ChecksumUnknown
-	if p.Cut == 0 {
+	if len(t) == length {
 		p.Checksum = verdict(t, pseudoHeader(b, protoTCP, length))
 	}
 	return nil
