@@ -55,6 +55,9 @@ func split(app *cli.App, command *cli.Command, args []string) (flags [][]string,
 			}
 			value := args[0]
 			args = args[1:]
+			if value == "" && name != "--send" {
+				return "", fmt.Errorf("the value of %s is empty", name)
+			}
 			return value, nil
 		}
 		switch {

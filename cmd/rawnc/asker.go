@@ -53,9 +53,9 @@ func startAsker(r io.Reader, send bool) *asker {
 	return a
 }
 
-// ask waits for the answer to a question. ok is false if there is none any more,
-// or ctx ends first.
-func (a *asker) ask(ctx context.Context) (answer string, ok bool) {
+// ask shows a question, which is open from then on, and waits for the answer. ok
+// is false if there is none any more, or ctx ends first.
+func (a *asker) ask(ctx context.Context, show func()) (answer string, ok bool) {
 	a.mu.Lock()
 	if a.over {
 		a.mu.Unlock()
@@ -65,6 +65,7 @@ func (a *asker) ask(ctx context.Context) (answer string, ok bool) {
 	a.answer = mine
 	a.asked.Signal()
 	a.mu.Unlock()
+	show()
 	select {
 	case answer, ok = <-mine:
 		return strings.TrimSpace(answer), ok

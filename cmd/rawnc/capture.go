@@ -25,7 +25,7 @@ func createCapture(name string) (*capture, error) {
 	var err error
 	if name == "-" {
 		c.name = "on standard output"
-	} else if c.file, err = os.Create(name); err != nil {
+	} else if c.file, err = createFile(name); err != nil {
 		return nil, fmt.Errorf("--pcap: %w", err)
 	}
 	c.w, err = pcapout.NewWriter(c.file, pcapout.FormatFor(name), pcapout.Meta{

@@ -100,6 +100,31 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// An ICMP error has its own object.
+func TestJSONOfICMP(t *testing.T) {
+	t.Parallel()
+	labtest.NeedPrograms(t, "nft")
+	pair := labtest.NewPair(t)
+	if err := pair.B.Nft("table inet f { chain in { type filter hook input priority 0; tcp dport 8113 reject with icmpx host-unreachable; }; }"); err != nil {
+		t.Fatal(err)
+	}
+	rawnc := start(t, pair.A.Command("rawnc", "connect", "-w1", "192.0.2.2", "8113", "--isn", "7", "--format", "json"))
+	rawnc.ends(1)
+	lines := strings.Split(rawnc.stderr.text(), "\n")
+	var object struct {
+		Frame, Seq_raw int
+		Time           *float64
+		ICMP, From     string
+		Why            []string
+	}
+	if err := json.Unmarshal([]byte(lines[1]), &object); err != nil {
+		t.Fatalf("%v: %s", err, lines[1])
+	}
+	if object.Frame != 2 || object.Seq_raw != 7 || object.Time == nil || object.ICMP != "host unreachable" || object.From != "192.0.2.2" || len(object.Why) == 0 {
+		t.Errorf("got %s", lines[1])
+	}
+}
+
 // A capture on standard output is read as it comes.
 func TestCaptureToPipe(t *testing.T) {
 	t.Parallel()

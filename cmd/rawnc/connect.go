@@ -42,11 +42,11 @@ func readDestination(c *cli.Context, o *options) (d destination, err error) {
 	if c.NArg() != 2 {
 		return d, fmt.Errorf("connect takes a HOST and a PORT, such as rawnc connect 192.0.2.80 8113; arguments given: %d", c.NArg())
 	}
-	d.host = c.Args().Get(0)
+	d.host = unbracketed(c.Args().Get(0))
 	if d.port, err = o.port(c.Args().Get(1)); err != nil {
 		return d, err
 	}
-	return d, o.host(d.host)
+	return d, o.checkHost(d.host)
 }
 
 // address is the destination as an address, which the lab needs: no names are
@@ -101,14 +101,21 @@ func connect(c *cli.Context) (err error) {
 			err = end
 		}
 	}()
+	connected := make(chan *rawtcp.Conn, 1)
 	if mode != "" {
-		l, err := lab.Start(far, mode, func(line []byte) { rec.say("lab: %v received %q", far.Addr(), line) })
+		l, err := lab.Start(far, mode, func(line []byte) {
+			conn := <-connected
+			connected <- conn
+			conn.Snapshot() // waits until the tap has heard of the segment with the line in it
+			rec.say("lab: %v received %q", far.Addr(), line)
+		})
 		if err != nil {
 			return err
 		}
 		defer l.Close()
 	}
 	signals := catchSignals()
+	defer signals.end()
 	step, stdin, err := o.interview(c, rec, signals)
 	if err != nil {
 		return err
@@ -119,6 +126,7 @@ func connect(c *cli.Context) (err error) {
 	}
 	conn, err := dialer.DialContext(signals.ctx, o.network, to.String())
 	if err != nil {
+		signals.end()
 		step.stop()
 	}
 	switch {
@@ -128,6 +136,7 @@ func connect(c *cli.Context) (err error) {
 	case err != nil:
 		return explainDial(err, to, o)
 	}
+	connected <- conn.(*rawtcp.Conn)
 	s := &session{conn: conn.(*rawtcp.Conn), options: o, out: out, log: rec, signals: signals, step: step}
 	if c.Bool("z") {
 		return s.run(s.leave)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+	"golang.org/x/text/language"
 
 	"rawnc/pcapout"
 	"rawnc/pcapout/reference"
@@ -52,7 +53,11 @@ func demo(c *cli.Context) error {
 	case c.Bool("list"):
 		return listCatalogue(os.Stdout)
 	case c.String("all") != "":
-		return reference.WriteAll(c.String("all"), seed, lang.Tag)
+		in := language.English // whatever the locale: the same octets on every machine
+		if c.IsSet("lang") {
+			in = lang.Tag
+		}
+		return reference.WriteAll(c.String("all"), seed, in)
 	}
 	name := c.Args().First()
 	if name == "" {
@@ -200,7 +205,7 @@ func writeDemo(path, name string, capture *reference.Capture) error {
 	out := os.Stdout
 	if path != "-" {
 		var err error
-		if out, err = os.Create(path); err != nil {
+		if out, err = createFile(path); err != nil {
 			return fmt.Errorf("--pcap: %w", err)
 		}
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -88,6 +89,24 @@ func TestFailuresToConnect(t *testing.T) {
 				t.Errorf("the last line is %q", last)
 			}
 		})
+	}
+}
+
+// What was typed reaches the terminal only as what it can print.
+func TestErrorsArePrintable(t *testing.T) {
+	for _, args := range [][]string{
+		{"connect", "evil\x1b[31m", "80"},
+		{"connect", "127.0.0.1", "99999999999999999999\x1b[31m"},
+		{"connect", "127.0.0.1", "20-30\x1b[31m"},
+		{"connect", "--evil\x1b[31m"},
+		{"explain", "evil\x1b[31m"},
+	} {
+		rawnc := start(t, exec.Command("rawnc", args...))
+		rawnc.ends(1)
+		rawnc.says(`\x1b[31m`)
+		if got := rawnc.stderr.text(); strings.Contains(got, "\x1b") {
+			t.Errorf("%q: %q", args, got)
+		}
 	}
 }
 

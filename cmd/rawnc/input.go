@@ -8,24 +8,36 @@ import (
 	"time"
 )
 
-// newInput starts to read --send or stdin, and returns what is to be
-// sent piece by piece: the next connection of listen -k goes on where the one
-// before stopped. The channel is closed at the end; it is nil with -d.
-func newInput(o *options, stdin io.Reader) <-chan []byte {
+// An input is what is to be sent, piece by piece. The next connection of
+// listen -k goes on where the one before stopped.
+type input struct {
+	pieces chan []byte // closed at the end; nil: there is nothing to send
+	taken  chan int    // who takes a piece says how many octets of it go out
+}
+
+// newInput starts to read --send or stdin; with -d neither.
+func newInput(o *options, stdin io.Reader) input {
 	if o.noInput && o.sends == nil {
-		return nil
+		return input{}
 	}
-	pieces := make(chan []byte)
-	give := func(b []byte) { pieces <- b }
+	in := input{make(chan []byte), make(chan int)}
 	go func() {
-		defer close(pieces)
+		defer close(in.pieces)
 		if o.sends != nil {
-			giveAll(o.sends, o.interval, give)
-		} else if err := giveLines(stdin, o.interval, give); err != nil {
+			giveAll(o.sends, o.interval, in.give)
+		} else if err := giveLines(stdin, o.interval, in.give); err != nil {
 			report(fmt.Errorf("reading standard input: %w", err))
 		}
 	}()
-	return pieces
+	return in
+}
+
+// give gives a piece until all of it has been taken.
+func (in input) give(b []byte) {
+	for more := true; more; more = len(b) > 0 {
+		in.pieces <- b
+		b = b[<-in.taken:]
+	}
 }
 
 // giveAll gives texts with pauses between.
@@ -66,9 +78,15 @@ func openOutput(o *options) (*os.File, error) {
 	if o.output == "" {
 		return os.Stdout, nil
 	}
-	f, err := os.Create(o.output)
+	f, err := createFile(o.output)
 	if err != nil {
 		return nil, fmt.Errorf("--output: %w", err)
 	}
 	return f, nil
+}
+
+// createFile is os.Create but that it only writes: of a pipe with a name, we are
+// not to be a reader too, who would keep it open when all others have gone.
+func createFile(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 }

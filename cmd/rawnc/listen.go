@@ -38,10 +38,10 @@ func readPlace(c *cli.Context, o *options) (at destination, err error) {
 	switch len(args) {
 	case 1:
 	case 2:
-		if err := o.host(args[0]); err != nil {
+		at.host, args = unbracketed(args[0]), args[1:]
+		if err := o.checkHost(at.host); err != nil {
 			return at, err
 		}
-		at.host, args = args[0], args[1:]
 	default:
 		return at, errors.New("listen takes a PORT, such as rawnc listen 8113, and perhaps the ADDRESS before it")
 	}
@@ -72,6 +72,7 @@ func listen(c *cli.Context) (err error) {
 		}
 	}()
 	signals := catchSignals()
+	defer signals.end()
 	step, stdin, err := o.interview(c, rec, signals)
 	if err != nil {
 		return err

@@ -7,7 +7,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 )
@@ -73,6 +76,20 @@ func report(err error) int {
 	case errors.As(err, &code):
 		return int(code)
 	}
-	fmt.Fprintln(os.Stderr, "rawnc:", lang.Error(err))
+	fmt.Fprintln(os.Stderr, "rawnc:", printable(lang.Error(err)))
 	return exitFailed
+}
+
+// printable writes out what a terminal would obey: an error quotes what was
+// typed, and what a network said.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if quoted := strconv.QuoteRune(r); r == '\n' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }

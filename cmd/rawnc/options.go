@@ -7,8 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
@@ -74,6 +77,8 @@ func readOptions(c *cli.Context) (*options, error) {
 		return nil, errors.New("--pcap - takes standard output for the capture: say with --output FILE where what is received should go")
 	case o.pcap == "-" && term.IsTerminal(int(os.Stdout.Fd())):
 		return nil, errors.New("--pcap - would write the capture to the terminal: pipe it, as in rawnc ... --pcap - | wireshark -k -i -")
+	case o.pcap != "" && o.output != "" && filepath.Clean(o.pcap) == filepath.Clean(o.output):
+		return nil, fmt.Errorf("--pcap and --output are the same file %q: give each its own", o.pcap)
 	case o.noWait && !c.IsSet("send"):
 		return nil, errors.New("--no-wait goes with --send")
 	case o.step && o.quiz:
@@ -212,13 +217,20 @@ func (o *options) port(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// host checks HOST. A name is looked up later.
-func (o *options) host(s string) error {
+// checkHost checks HOST. A name is looked up later.
+func (o *options) checkHost(s string) error {
 	addr, err := netip.ParseAddr(s)
 	if err != nil {
+		host, port, notBoth := net.SplitHostPort(s)
 		switch {
 		case s == "":
 			return errors.New("HOST is empty: give a name or an address")
+		case strings.Contains(s, "://"):
+			return fmt.Errorf("%q is a URL: give the HOST in it alone, such as example.com", s)
+		case notBoth == nil && host != "" && port != "":
+			return fmt.Errorf("%q is HOST and PORT in one: give them apart, as %q and %q", s, host, port)
+		case strings.ContainsFunc(s, unnamable):
+			return fmt.Errorf("%q is neither a name nor an address", s)
 		case o.numeric:
 			return fmt.Errorf("host %q is not an IP address, and -n forbids to look up names", s)
 		}
@@ -237,6 +249,21 @@ func (o *options) host(s string) error {
 		return fmt.Errorf("host %s is link-local: say on which interface, such as %s%%eth0 (see ip address)", s, s)
 	}
 	return nil
+}
+
+// unnamable reports whether no host has the character in its name.
+func unnamable(r rune) bool {
+	return !unicode.IsPrint(r) || strings.ContainsRune(" /:[]", r)
+}
+
+// unbracketed is an IPv6 address without the brackets that URLs put around it.
+func unbracketed(host string) string {
+	inner, ok := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if addr, err := netip.ParseAddr(inner); ok && closed && err == nil && addr.Is6() {
+		return inner
+	}
+	return host
 }
 
 func (o *options) dialer(tap rawtcp.Tap, step *stepper) *rawtcp.Dialer {

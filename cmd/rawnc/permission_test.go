@@ -3,7 +3,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -221,22 +220,31 @@ func TestLabServers(t *testing.T) {
 	}
 }
 
-// Every line of the far side's and of the log is whole, however they fall.
+// Every line of the far side's and of the log is whole, however they fall, and
+// none is received before the log has it sent.
 func TestLabLines(t *testing.T) {
 	t.Parallel()
-	rawnc := start(t, exec.Command("rawnc", "connect", "--lab", "192.0.2.80", "80"))
+	args := []string{"connect", "--lab", "192.0.2.80", "80"}
 	for range 200 {
-		io.WriteString(rawnc.stdin, "one\ntwo\n")
+		args = append(args, "--send", `one\ntwo\n`)
 	}
-	rawnc.stdin.Close()
+	rawnc := start(t, exec.Command("rawnc", args...))
 	rawnc.ends(0)
-	lab := 0
+	sent, lab := 0, 0
+	carries := regexp.MustCompile(`→ .* Len (\d+)`)
 	for line := range strings.Lines(rawnc.stderr.text()) {
+		if m := carries.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1])
+			sent += n
+		}
 		switch {
 		case line == "lab: 192.0.2.80 received \"one\\n\"\n", line == "lab: 192.0.2.80 received \"two\\n\"\n":
 			lab++
 		case strings.Contains(line, "lab:"):
 			t.Errorf("torn: %q", line)
+		}
+		if lab*len("one\n") > sent {
+			t.Fatalf("line %d is received before it is sent", lab)
 		}
 	}
 	if lab != 400 {

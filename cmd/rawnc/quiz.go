@@ -47,9 +47,9 @@ func (q *quiz) pose(question *explain.Question) {
 	if q.asked == 0 {
 		q.say("The quiz: answer as the log would. Enter alone if you do not know; q, and there are no more questions")
 	}
-	os.Stderr.WriteString(question.Text)
+	show := func() { os.Stderr.WriteString(question.Text) }
 	for {
-		answer, ok := q.asker.ask(context.Background())
+		answer, ok := q.asker.ask(context.Background(), show)
 		mark := question.Mark(answer)
 		switch {
 		case !ok, strings.EqualFold(answer, "q"):
@@ -59,10 +59,10 @@ func (q *quiz) pose(question *explain.Question) {
 		case answer == "":
 			mark = explain.Wrong
 		case mark == explain.NoAnswer && question.WantsState():
-			q.say("that is none of the states, which are %s", strings.Join(explain.States(), ", "))
+			show = func() { q.say("that is none of the states, which are %s", strings.Join(explain.States(), ", ")) }
 			continue
 		case mark == explain.NoAnswer:
-			q.say("that is no number; Enter alone if you do not know it, q to quit the quiz")
+			show = func() { q.say("that is no number; Enter alone if you do not know it, q to quit the quiz") }
 			continue
 		}
 		q.asked++

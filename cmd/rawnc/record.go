@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"golang.org/x/term"
 
@@ -26,6 +28,7 @@ type recorder struct {
 	json     bool              // the log is JSON; neither: no log
 	capture  *capture          // nil: no capture
 	frames   int               // packets that crossed
+	began    time.Time         // when the first segment did
 	over     [2]netip.AddrPort // the ends of the connection that has just ended, if one has
 	*backlog
 
@@ -174,10 +177,16 @@ func (r *recorder) packet(e *rawtcp.Event) {
 	var comment string
 	if e.ICMP != nil {
 		comment = "ICMP: " + lang.Error(e.ICMP)
-		if r.text {
+		switch {
+		case r.json:
+			os.Stderr.Write(icmpJSON(e, frame, r.began))
+		case r.text:
 			r.show(fmt.Sprintf("%-4s ← %s\n", fmt.Sprintf("#%d", frame), comment))
 		}
 	} else {
+		if r.began.IsZero() {
+			r.began = e.Time
+		}
 		account := r.narrator.Segment(narrated(e, frame))
 		comment = explain.Comment(account)
 		switch {
@@ -190,6 +199,25 @@ func (r *recorder) packet(e *rawtcp.Event) {
 	if r.capture != nil && e.Err == nil {
 		r.capture.write(e, comment)
 	}
+}
+
+// icmpJSON is an ICMP error as a line of JSON (docs/json.md).
+func icmpJSON(e *rawtcp.Event, frame int, began time.Time) []byte {
+	line, err := json.Marshal(struct {
+		Frame int         `json:"frame"`
+		Time  json.Number `json:"time"`
+		ICMP  string      `json:"icmp"`
+		From  netip.Addr  `json:"from"`
+		Seq   stack.Seq   `json:"seq_raw"`
+		Why   []string    `json:"why"`
+	}{
+		frame, json.Number(fmt.Sprintf("%.9f", e.Time.Round(0).Sub(began.Round(0)).Seconds())),
+		e.ICMP.Kind.String(), e.ICMP.From, e.ICMP.Seq, []string{lang.Error(e.ICMP)},
+	})
+	if err != nil {
+		panic(err) // cannot happen: all of it can be said in JSON
+	}
+	return append(line, '\n')
 }
 
 // account puts a segment into the log. Of one that was shown before it was sent

@@ -17,7 +17,7 @@ import (
 type session struct {
 	conn    *rawtcp.Conn
 	options *options
-	input   <-chan []byte
+	input   input
 	out     *os.File
 	log     *recorder
 	signals *signals
@@ -41,7 +41,8 @@ func (s *session) run(converse func() error) error {
 	defer context.AfterFunc(s.signals.ctx, s.step.stop)()
 	err := converse()
 	s.conn.Close()
-	if !s.keep {
+	if !s.keep || s.interrupted {
+		s.signals.end()
 		s.step.stop()
 	}
 	if err != nil {
@@ -134,11 +135,17 @@ func (s *session) send(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case piece, more := <-s.input:
+		case piece, more := <-s.input.pieces:
 			if !more {
 				return nil
 			}
-			if _, err := s.conn.Write(piece); err != nil {
+			if ctx.Err() != nil { // select does not say which was first
+				s.input.taken <- 0
+				return nil
+			}
+			n, err := s.conn.Write(piece)
+			s.input.taken <- n
+			if err != nil {
 				return err
 			}
 			if s.options.sends != nil && !s.options.noWait {
@@ -197,7 +204,7 @@ func (s *session) cannotReceive(err error) error {
 func (s *session) peerClosed() {
 	switch {
 	case s.sending == nil || s.interrupted:
-	case s.input == nil:
+	case s.input.pieces == nil:
 		s.log.say("the peer has closed; with -d there is nothing to send, so rawnc closes too")
 		s.stopSending()
 	case s.keep:

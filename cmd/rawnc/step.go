@@ -92,9 +92,11 @@ func (s *stepper) gate(ctx context.Context, e *rawtcp.Event) bool {
 // what else that means.
 func (s *stepper) decide(ctx context.Context, e *rawtcp.Event) (pass bool, note string) {
 	made := e.Segment
-	account := s.log.preview(e)
+	var account *explain.Account
+	preview := func() { account = s.log.preview(e) }
+	show := preview
 	for {
-		answer, ok := s.asker.ask(ctx)
+		answer, ok := s.asker.ask(ctx, show)
 		command, fields, _ := strings.Cut(answer, " ")
 		switch {
 		case ctx.Err() != nil:
@@ -112,13 +114,13 @@ func (s *stepper) decide(ctx context.Context, e *rawtcp.Event) (pass bool, note 
 		case command == "e":
 			edited := e.Segment
 			if err := edit(&edited, account, fields); err != nil {
-				s.log.say("%s", lang.Error(err))
-				continue
+				show = func() { s.log.say("%s", lang.Error(err)) }
+			} else {
+				e.Segment, e.Made = edited, &made
+				show = preview
 			}
-			e.Segment, e.Made = edited, &made
-			account = s.log.preview(e)
 		default:
-			s.log.say("%q is none of the answers", answer)
+			show = func() { s.log.say("%q is none of the answers", answer) }
 		}
 	}
 }

@@ -132,12 +132,13 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// docs/json.md has every field, and no other.
+// docs/json.md has every field of a segment, and no other.
 func TestJSONIsDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/json.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	doc, _, _ = bytes.Cut(doc, []byte("## ICMP errors")) // which explain does not write
 	var have, want []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` ").FindAllSubmatch(doc, -1) {
 		have = append(have, string(m[1]))

@@ -89,16 +89,20 @@ func (s *Summary) opened() {
 	}
 }
 
+// segments is a count of segments, in words.
+func segments(n int) Sentence {
+	if n == 1 {
+		return Sentence{Format: "1 segment"}
+	}
+	return phrase(Meaning, "%d segments", n)
+}
+
 func (s *Summary) sent(who any, t Tally) {
 	if t.Segments == 0 {
 		s.add(Meaning, "%s sent nothing", who)
 		return
 	}
-	segments := phrase(Meaning, "%d segments", t.Segments)
-	if t.Segments == 1 {
-		segments = Sentence{Format: "1 segment"}
-	}
-	s.add(Meaning, "%s sent %s in %s", who, octets(t.Octets), segments)
+	s.add(Meaning, "%s sent %s in %s", who, octets(t.Octets), segments(t.Segments))
 	if t.Retransmitted > 0 {
 		s.add(Unusual, "%s sent %d of them again", who, t.Retransmitted)
 	}

@@ -63,7 +63,7 @@ func (s TextStyle) Format(a *Account) string {
 // Summary writes the verdict on a conversation, in the same way.
 func (s TextStyle) Summary(sum *Summary) string {
 	var b strings.Builder
-	ends := phrase(Meaning, "%v → %v: %d segments in %v", sum.Client, sum.Server, sum.Segments, elapsed(sum.Lasted))
+	ends := phrase(Meaning, "%v → %v: %s in %v", sum.Client, sum.Server, segments(sum.Segments), elapsed(sum.Lasted))
 	s.line(&b, bold, words.Wrap(sum.Say(ends), s.Width, later))
 	for _, why := range sum.Why {
 		s.sentence(&b, why, sum.Say(why))

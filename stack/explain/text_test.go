@@ -41,6 +41,18 @@ func TestTextIsSafeAndFits(t *testing.T) {
 	}
 }
 
+func TestSummaryOfOne(t *testing.T) {
+	d := newDialogue()
+	d.client(syn, 0, 0, "")
+	_, summary := d.tell()
+	if got, want := (TextStyle{}).Summary(summary), ": 1 segment in 0.000 ms\n"; !strings.Contains(got, want) {
+		t.Errorf("%q lacks %q", got, want)
+	}
+	if got, want := d.inChinese(TextStyle{}), "1 个报文段，历时 0.000 ms\n"; !strings.Contains(got, want) {
+		t.Errorf("%q lacks %q", got, want)
+	}
+}
+
 func TestColourOnlyWhenAsked(t *testing.T) {
 	accounts, _ := article().tell()
 	if s := (TextStyle{Level: 2}).Format(accounts[0]); strings.Contains(s, "\x1b") {
