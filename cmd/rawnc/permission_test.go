@@ -110,7 +110,7 @@ func TestCapability(t *testing.T) {
 		peer.ends(0)
 	}
 	eventually(t, "two FINs for each of four connections", func() bool {
-		return strings.Count(tcpdump.stdout.text(), "Flags [F") == 8
+		return strings.Count(tcpdump.stdout.text(), "Flags [F") >= 8 // one may have been sent again
 	})
 	if strings.Contains(tcpdump.stdout.text(), "Flags [R") {
 		t.Error("there is a RST")
