@@ -117,3 +117,37 @@ func TestWritesStayWhole(t *testing.T) {
 		}
 	}
 }
+
+// The server closes first, and so is in TIME-WAIT when the same client comes
+// again from the same port.
+func TestSamePortAgain(t *testing.T) {
+	for name, noTimestamps := range map[string]bool{"timestamps": false, "sequence numbers": true} {
+		t.Run(name, func(t *testing.T) {
+			a, b := hosts(t)
+			l, err := (&ListenConfig{Host: b}).Listen(context.Background(), "tcp", "192.0.2.2:80")
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := Dialer{Host: a, LocalAddr: netip.MustParseAddrPort("192.0.2.1:1000"), Config: stack.Config{NoTimestamps: noTimestamps}}
+			for range 10 {
+				c, err := d.Dial("tcp", "192.0.2.2:80")
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Close()
+				if _, err := io.Copy(io.Discard, c); err != nil {
+					t.Fatal(err)
+				}
+				c.Close()
+				if err := c.(*Conn).Wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Millisecond) // a tick of the timestamp clock
+			}
+		})
+	}
+}

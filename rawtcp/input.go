@@ -60,7 +60,9 @@ func (h *Host) packet(now time.Time, b []byte) *Conn {
 	}
 	id := pair{netip.AddrPortFrom(p.Dst, p.DstPort), netip.AddrPortFrom(p.Src, p.SrcPort)}
 	c := h.conns[id]
-	if c != nil && c.buried && p.Flags.Has(stack.SYN) && !p.Flags.Has(stack.ACK) { // a new one
+	var iss stack.Seq
+	if c != nil && c.gives(&p.Segment) {
+		iss = c.tcp.Snapshot().SndNxt.Add(1 << 16)
 		h.remove(c)
 		c = nil
 	}
@@ -69,7 +71,7 @@ func (h *Host) packet(now time.Time, b []byte) *Conn {
 		if wrong {
 			return nil
 		}
-		if c = h.welcome(now, id, &p); c == nil {
+		if c = h.welcome(now, id, &p, iss); c == nil {
 			return nil
 		}
 	}
@@ -87,6 +89,21 @@ func (h *Host) packet(now time.Time, b []byte) *Conn {
 		c.report(e)
 	}
 	return c
+}
+
+// gives reports whether a connection that is over gives way to the one that a
+// SYN asks for.
+func (c *Conn) gives(seg *stack.Segment) bool {
+	switch state := c.tcp.State(); {
+	case seg.Flags&(stack.SYN|stack.ACK|stack.RST) != stack.SYN:
+		return false
+	case c.port.server == nil || c.port.server.closed:
+		return false
+	case state == stack.StateTimeWait:
+		return c.tcp.Supersedes(seg)
+	default:
+		return state == stack.StateClosed
+	}
 }
 
 // icmp takes an ICMP error to the connection whose segment it quotes.

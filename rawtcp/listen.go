@@ -125,8 +125,9 @@ func (h *Host) serve(l *Listener, addr netip.AddrPort) error {
 // welcome makes a connection for a segment that belongs to none: a SYN to a
 // listener opens it, whatever else comes to a port where one is or was gets a
 // RST (RFC 9293, section 3.10.7.1). A port that was only dialled from is nobody's
-// business.
-func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
+// business. Where it follows another between the same ports, its initial sequence
+// number is not before least.
+func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) *Conn {
 	port := h.served(id.local)
 	// MUST-57 and MUST-63: nothing that involves a group of hosts.
 	if port == nil || checkDestination(p.Src) != nil || checkDestination(p.Dst) != nil || id.remote.Port() == 0 {
@@ -146,6 +147,9 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet) *Conn {
 		return nil
 	}
 	cfg := h.configure(l.config.Config, id, route.MTU, now)
+	if least != 0 && cfg.ISS.Less(least) {
+		cfg.ISS = least
+	}
 	if l.config.ISN != nil {
 		cfg.ISS = *l.config.ISN
 	}

@@ -30,3 +30,13 @@ func (ts *timestamps) update(seg *Segment, now time.Time) {
 		ts.recent, ts.recentAt = seg.Options.TSVal, now
 	}
 }
+
+// Supersedes reports whether a SYN that arrives in TIME-WAIT may open a new
+// connection in place of this one (RFC 9293, MAY-2; RFC 6191, section 2): by its
+// timestamp, or else its sequence number, it is no old duplicate.
+func (c *Conn) Supersedes(syn *Segment) bool {
+	if c.ts.on && syn.Options.HasTimestamps && syn.Options.TSVal != c.ts.recent {
+		return int32(syn.Options.TSVal-c.ts.recent) > 0
+	}
+	return c.rcv.nxt.Less(syn.Seq)
+}

@@ -81,3 +81,29 @@ func TestTimeWaitWithTimestamps(t *testing.T) {
 	d.expect("ACK", seq(2), ack(2))
 	d.state(stack.StateTimeWait)
 }
+
+// RFC 9293, MAY-2, and RFC 6191: which SYN is a new connection's, and which an
+// old duplicate.
+func TestSupersedes(t *testing.T) {
+	plain, stamped := inTimeWait(t), inTimeWait(t, ts(1, 0))
+	for _, tc := range []struct {
+		d     *dialogue
+		seq   int
+		tsval uint32 // 0: no timestamp
+		want  bool
+	}{
+		{plain, rcvNxt(plain), 0, false},
+		{plain, rcvNxt(plain) + 1, 0, true},
+		{plain, rcvNxt(plain) - 1, 0, false},
+		{stamped, rcvNxt(stamped) - 1, 3, true}, // the timestamp counts more
+		{stamped, rcvNxt(stamped) + 1, 1, false},
+		{stamped, rcvNxt(stamped) + 1, 2, true}, // the very tick of the last segment
+		{stamped, rcvNxt(stamped) - 1, 2, false},
+	} {
+		syn := stack.Segment{Flags: stack.SYN, Seq: irs.Add(tc.seq)}
+		syn.Options.HasTimestamps, syn.Options.TSVal = tc.tsval != 0, tc.tsval
+		if got := tc.d.c.Supersedes(&syn); got != tc.want {
+			t.Errorf("SYN %d with timestamp %d: %v, want %v", tc.seq, tc.tsval, got, tc.want)
+		}
+	}
+}
