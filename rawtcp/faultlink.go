@@ -16,9 +16,7 @@ type Faults struct {
 	Drop      float64 // it vanishes
 	Duplicate float64 // it comes twice
 	Reorder   float64 // it is held back until three others have passed, or for 5 ms
-	// Corrupt flips one bit behind the IP header. A checksum that was left to
-	// the network card, as on a loopback, cannot show it.
-	Corrupt float64
+	Corrupt   float64 // one bit behind the IP header is flipped
 	// Rules, if not nil, say besides what becomes of which segment: those of
 	// fault.Client of what goes out, those of fault.Server of what comes in.
 	Rules *fault.Rules
@@ -157,6 +155,7 @@ func (l *lane) pass(p Outgoing) error {
 		return nil
 	}
 	if fate.corrupt {
+		wire.FinishChecksum(p.Header) // or nobody could tell, as on a loopback
 		flip(p.Header, fate.bit)
 	}
 	if fate.delay > 0 {

@@ -196,7 +196,7 @@ func shown(n explain.Number) uint32 {
 func editNumber(n explain.Number, name, value string) (stack.Seq, error) {
 	v, err := strconv.ParseUint(value, 10, 32)
 	if err != nil {
-		return 0, fmt.Errorf("%s %q: give a whole number from %d to %d", name, value, 0, math.MaxUint32)
+		return 0, fmt.Errorf("%s %q: give a whole number from %d to %d", name, value, 0, uint32(math.MaxUint32))
 	}
 	if n.Known {
 		v += uint64(n.Raw) - uint64(n.Rel)

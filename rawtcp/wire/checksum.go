@@ -70,3 +70,17 @@ func verdict(t []byte, pseudo uint64) stack.Checksum {
 	}
 	return stack.ChecksumWrong
 }
+
+// FinishChecksum computes the checksum of the TCP packet in b where it was left
+// to be done by a network card. Other packets stay as they are.
+func FinishChecksum(b []byte) {
+	var p Packet
+	proto, t, length, err := parseIP(b, &p)
+	if err != nil || proto != protoTCP || len(t) < tcpHeaderLen || len(t) < length {
+		return
+	}
+	if pseudo := pseudoHeader(b, protoTCP, length); verdict(t, pseudo) == stack.ChecksumPartial {
+		binary.BigEndian.PutUint16(t[16:], 0)
+		binary.BigEndian.PutUint16(t[16:], ^fold(sum(t, pseudo)))
+	}
+}
