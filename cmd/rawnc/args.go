@@ -40,6 +40,9 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 			return []string{args[0], command.Name, "--help"}, nil
 		}
 	}
+	if app.Command(name) == nil && command.Name == "connect" && len(words) == 1 && words[0] == name {
+		return nil, fmt.Errorf("no command %s: connect, listen, explain, demo", name)
+	}
 	return slices.Concat([]string{args[0], command.Name}, slices.Concat(flags...), []string{"--"}, words), nil
 }
 

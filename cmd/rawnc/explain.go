@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	pcapin "rawnc/rawtcp/capture"
 	"rawnc/rawtcp/wire"
@@ -73,15 +74,24 @@ func explainFile(c *cli.Context, level int) (err error) {
 		return err
 	}
 	file := os.Stdin
-	if name != "-" {
+	stdin := name == "-"
+	if stdin {
+		name = "standard input"
+		if term.IsTerminal(int(file.Fd())) {
+			fmt.Fprintln(os.Stderr, lang.Sprintf("rawnc: a capture is read from the terminal: Ctrl-D ends it"))
+		}
+	} else {
 		if file, err = os.Open(name); err != nil {
 			return err
 		}
 		defer file.Close()
 	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a directory: give a capture file", name)
+	}
 	x.progress = newProgress(file, x.out.flush)
 	if c.Bool("quiz") {
-		q, err := quizOn(x.out, level, name != "-")
+		q, err := quizOn(x.out, level, !stdin)
 		if err != nil {
 			return err
 		}
@@ -89,7 +99,7 @@ func explainFile(c *cli.Context, level int) (err error) {
 		x.progress.next = time.Time{} // it would disturb
 	}
 	if x.in, err = pcapin.NewReader(x.progress); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return x.noCapture(name, err)
 	}
 	if out := c.String("pcap"); out != "" {
 		if x.copy, err = createAnnotated(out, file); err != nil {
@@ -109,6 +119,8 @@ func explainFile(c *cli.Context, level int) (err error) {
 	switch {
 	case errors.Is(err, syscall.EPIPE):
 		return exitCode(128 + int(syscall.SIGPIPE)) // whoever read the output has gone
+	case err == pcapin.ErrCut && x.frames == 0:
+		return x.noCapture(name, err)
 	case err == pcapin.ErrCut:
 		report(fmt.Errorf("%s is cut short after packet %d: what came before is explained", name, x.frames))
 		err = nil
@@ -120,6 +132,19 @@ func explainFile(c *cli.Context, level int) (err error) {
 		err = x.nothing(name)
 	}
 	return err
+}
+
+// noCapture says what a file is in which not one packet was found.
+func (x *explanation) noCapture(name string, err error) error {
+	switch {
+	case x.progress.read == 0 && err == pcapin.ErrFormat:
+		return fmt.Errorf("%s is empty", name)
+	case err == pcapin.ErrFormat:
+		return fmt.Errorf("%s is not a capture: neither pcap nor pcapng", name)
+	case err == pcapin.ErrCut:
+		return fmt.Errorf("%s ends before its first packet", name)
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // run explains packet by packet. The error is that of the capture or of the

@@ -7,11 +7,11 @@ import (
 
 // fileHeader reads the head of a classic pcap (draft-ietf-opsawg-pcap, section 4).
 func (r *Reader) fileHeader() error {
-	b, err := r.within(24)
+	magic, err := r.in.Peek(4)
 	if err != nil {
-		return err
+		return cut(err)
 	}
-	big, little := binary.BigEndian.Uint32(b), binary.LittleEndian.Uint32(b)
+	big, little := binary.BigEndian.Uint32(magic), binary.LittleEndian.Uint32(magic)
 	switch {
 	case big == 0xa1b2c3d4 || little == 0xa1b2c3d4:
 		r.fraction = 1000
@@ -21,6 +21,10 @@ func (r *Reader) fileHeader() error {
 		return ErrFormat
 	}
 	r.big = big>>24 == 0xa1
+	b, err := r.within(24)
+	if err != nil {
+		return err
+	}
 	if major := u16(b[4:], r.big); major != 2 {
 		return damaged("pcap of version %d is not known", major)
 	}

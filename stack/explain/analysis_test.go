@@ -92,7 +92,7 @@ func TestWordsKnowBetter(t *testing.T) {
 		{"a lost segment of one octet", func(d *dialogue) {
 			d.client(psh|ack, 1, 1, "a")
 			d.wait(200*time.Millisecond).client(psh|ack, 1, 1, "a")
-		}, "keep_alive", "a retransmission of #4, 200.200 ms later", "keep-alive"},
+		}, "keep_alive", "a retransmission of #4, 200.200 ms after #4", "keep-alive"},
 		{"our own stack acknowledges something doubtful", func(d *dialogue) {
 			d.server(psh|ack, 1, 1, "abc")
 			d.client(ack, 1, 4, "")
@@ -106,7 +106,7 @@ func TestWordsKnowBetter(t *testing.T) {
 			d.client(psh|ack, 4, 1, "def")
 			in := d.client(psh|ack, 1, 1, "abc")
 			in.Live = &Live{Sent: true, Reason: stack.Reason{Kind: stack.ReasonRetransmitTimeout, N: 1}}
-		}, "out_of_order", "a retransmission of #4, 0.400 ms later", "doubled on the way"},
+		}, "out_of_order", "a retransmission of #4, 0.400 ms after #4", "doubled on the way"},
 		{"the capture lacks what was acknowledged", func(d *dialogue) {
 			d.server(ack, 1, 100, "")
 			d.client(psh|ack, 100, 1, "abc")

@@ -35,8 +35,9 @@ type half struct {
 
 	finFrame int
 	finSeq   stack.Seq // the number that its FIN takes
-	finTime  time.Time
-	finAcked int // the segment that acknowledged it
+	finLast  int       // the last copy of it that was sent before its ACK
+	finTime  time.Time // of that copy
+	finAcked int       // the segment that acknowledged it
 
 	unseen    span      // acknowledged last without having been seen
 	probe     probeKind // what its last segment was
@@ -67,7 +68,8 @@ const (
 // sent is a segment that waits for its acknowledgment.
 type sent struct {
 	frame     int
-	again     int // the segment that repeated it last
+	again     int       // the segment that repeated it last
+	againAt   time.Time // counts with again
 	seq, next stack.Seq
 	flags     stack.Flags
 	at        time.Time
@@ -75,6 +77,14 @@ type sent struct {
 
 // span is a run of numbers: [from, to).
 type span struct{ from, to stack.Seq }
+
+// latest is the copy of the segment that was sent last, and when.
+func (s *sent) latest() (frame int, at time.Time) {
+	if s.again != 0 {
+		return s.again, s.againAt
+	}
+	return s.frame, s.at
+}
 
 // octets is the payload of the segment.
 func (s *sent) octets() int {
@@ -177,7 +187,7 @@ func (h *half) repeat(s sent) bool {
 	found := false
 	for i := range h.unacked {
 		if old := &h.unacked[i]; old.seq.Less(s.next) && s.seq.Less(old.next) {
-			old.again = s.frame
+			old.again, old.againAt = s.frame, s.at
 			found = true
 		}
 	}
@@ -187,6 +197,7 @@ func (h *half) repeat(s sent) bool {
 // Tally counts what one end sent.
 type Tally struct {
 	Segments      int
+	WithData      int // segments that carry payload
 	Octets        int // of payload, each counted once
 	Retransmitted int // segments sent again
 	RTT           RTT // from its segments to their acknowledgment

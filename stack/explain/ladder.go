@@ -121,8 +121,8 @@ func (l *Ladder) label(a *Account) []string {
 	if a.Flags.Has(stack.ACK) {
 		parts = append(parts, l.number("Ack", a.Ack))
 	}
-	if len(a.Payload) > 0 || l.Level > 0 {
-		parts = append(parts, "Len "+strconv.Itoa(len(a.Payload)))
+	if a.Len > 0 || l.Level > 0 {
+		parts = append(parts, "Len "+strconv.Itoa(a.Len))
 	}
 	if l.Level > 0 {
 		parts = append(parts, "Win "+strconv.Itoa(a.Window))

@@ -29,8 +29,8 @@ const (
 )
 
 // The types of arguments, with int, string, netip.AddrPort, stack.State and
-// Sentence. An int is printed with its thousands apart, which is right for sizes
-// and wrong for names: a sequence number is a plain one.
+// Sentence. No number has its thousands apart: they are to be found again in the
+// segment and in Wireshark.
 type (
 	word    string // is translated
 	plain   uint32 // a sequence number

@@ -1,6 +1,8 @@
 package explain
 
 import (
+	"time"
+
 	"rawnc/stack"
 )
 
@@ -164,13 +166,16 @@ func (t *telling) ackOfFIN() {
 	}
 }
 
-// finish follows a FIN that is sent for the first time.
+// finish follows a FIN. Only the first copy changes states.
 func (t *telling) finish() {
 	from, to := t.from, t.to
+	if from.finAcked == 0 {
+		from.finLast, from.finTime = t.Frame, t.Time
+	}
 	if from.finFrame != 0 {
 		return
 	}
-	from.finFrame, from.finSeq, from.finTime = t.Frame, t.Next.Raw-1, t.Time
+	from.finFrame, from.finSeq = t.Frame, t.Next.Raw-1
 	t.closes()
 	switch {
 	case from.in(stack.StateCloseWait) && to.finAcked == 0:
@@ -198,7 +203,7 @@ func (t *telling) finish() {
 }
 
 // delayedACK is how long Linux lets an acknowledgment wait, at least.
-const delayedACK = "40 ms"
+const delayedACK = 40 * time.Millisecond
 
 // closes explains where a FIN stands in the close.
 func (t *telling) closes() {
@@ -208,19 +213,23 @@ func (t *telling) closes() {
 		t.c.closing = CloseHalf
 		return
 	}
-	after := elapsed(t.Time.Sub(to.finTime))
+	after := t.Time.Sub(to.finTime)
 	switch {
 	case to.finAcked == 0:
 		t.c.closing = CloseSimultaneous
 		t.add(Meaning, "both sides close at once: this FIN does not acknowledge the one in %v, so it left before that arrived", frame(to.finFrame))
-	case to.finAcked == t.Frame:
-		t.c.closing = CloseThree
-		t.add(Meaning, "the close takes three segments: the application of %s closed %v after the FIN of %v, before the ACK of it was due (it may wait, in Linux about %s), so one segment carries the ACK and the FIN",
-			t.sender(), after, frame(to.finFrame), delayedACK)
-	default:
+	case to.finAcked != t.Frame:
 		t.c.closing = CloseFour
-		t.add(Meaning, "the close takes four segments: %s acknowledged the FIN of %v at once or when the ACK was due, in %v, and its application closed only now, %v after that FIN",
-			t.sender(), frame(to.finFrame), frame(to.finAcked), after)
+		t.add(Meaning, "the close takes four segments: %v acknowledged the FIN of %v, and the FIN of %s comes only now, %v after %v",
+			frame(to.finAcked), frame(to.finLast), t.sender(), elapsed(after), frame(to.finLast))
+	case after < delayedACK:
+		t.c.closing = CloseThree
+		t.add(Meaning, "%s's ACK of %v and its own FIN go in one segment, %v after %v: its application closed before the ACK was due (it may wait, in Linux about %s)",
+			t.sender(), frame(to.finLast), elapsed(after), frame(to.finLast), "40 ms")
+	default:
+		t.c.closing = CloseThree
+		t.add(Meaning, "%s's ACK of %v and its own FIN go in one segment, %v after %v",
+			t.sender(), frame(to.finLast), elapsed(after), frame(to.finLast))
 	}
 }
 

@@ -102,15 +102,19 @@ func (s *Summary) sent(who any, t Tally) {
 		s.add(Meaning, "%s sent nothing", who)
 		return
 	}
-	s.add(Meaning, "%s sent %s in %s", who, octets(t.Octets), segments(t.Segments))
+	if t.Octets > 0 && t.WithData < t.Segments {
+		s.add(Meaning, "%s sent %s in %v of its %v segments", who, octets(t.Octets), plain(t.WithData), plain(t.Segments))
+	} else {
+		s.add(Meaning, "%s sent %s in %s", who, octets(t.Octets), segments(t.Segments))
+	}
 	if t.Retransmitted > 0 {
-		s.add(Unusual, "%s sent %d of them again", who, t.Retransmitted)
+		s.add(Unusual, "%s sent %d of its segments again", who, t.Retransmitted)
 	}
 	switch r := t.RTT; {
 	case r.Samples > 0 && r.Min == r.Max:
-		s.add(Meaning, "%s had its acknowledgments after %v", who, elapsed(r.Min))
+		s.add(Meaning, "round trip seen by %s: %v", who, elapsed(r.Min))
 	case r.Samples > 0:
-		s.add(Meaning, "%s had its acknowledgments after %v on average (%v to %v)", who,
+		s.add(Meaning, "round trip seen by %s: %v on average (%v to %v)", who,
 			elapsed(r.Sum/time.Duration(r.Samples)), elapsed(r.Min), elapsed(r.Max))
 	}
 }
@@ -132,9 +136,9 @@ func (s *Summary) closed(c *conversation) {
 		s.add(Meaning, "it was closed by %s alone; the other direction is still open", c.name(c.closer))
 		return
 	case CloseThree:
-		s.add(Meaning, "%s closed first, and three segments did it: FIN; ACK and FIN in one, because the other side closed too before its ACK was due; ACK", c.name(c.closer))
+		s.add(Meaning, "%s closed first, and three segments did it: FIN; ACK and FIN in one; ACK", c.name(c.closer))
 	case CloseFour:
-		s.add(Meaning, "%s closed first, and four segments did it: FIN; ACK; FIN, because the other side closed later than its ACK was due; ACK", c.name(c.closer))
+		s.add(Meaning, "%s closed first, and four segments did it: FIN; ACK; FIN; ACK", c.name(c.closer))
 	case CloseSimultaneous:
 		s.add(Meaning, "both sides closed at once: each sent its FIN before it had the other's")
 	}

@@ -136,7 +136,8 @@ func (t *telling) repeated() {
 	}
 	switch again, _ := t.sentFor(stack.ReasonRetransmitTimeout, stack.ReasonFastRetransmit, stack.ReasonRecovery, stack.ReasonTailProbe); {
 	case again && old != nil:
-		t.note("a retransmission of %v, %v later", frame(old.frame), elapsed(t.Time.Sub(old.at)))
+		last, at := old.latest()
+		t.note("a retransmission of %v, %v after %v", frame(old.frame), elapsed(t.Time.Sub(at)), frame(last))
 	case unseen:
 		t.note("this was acknowledged before it came by here: the capture has the two in the wrong order, or lacks a first copy of it")
 		return
@@ -153,8 +154,13 @@ func (t *telling) repeated() {
 		t.note("a retransmission: what it carries was lost before it got here")
 	case t.found.has(foundOutOfOrder):
 		t.note("the same as %v again, only %v later: sent twice, or doubled on the way", frame(old.frame), elapsed(t.Time.Sub(old.at)))
+	case seg.Flags&(stack.SYN|stack.FIN) != 0:
+		last, at := old.latest()
+		t.note("a retransmission of %v, %v after %v: no acknowledgment has come, so %v may never have arrived",
+			frame(old.frame), elapsed(t.Time.Sub(at)), frame(last), frame(last))
 	default:
-		t.note("a retransmission of %v, %v later: no acknowledgment has come", frame(old.frame), elapsed(t.Time.Sub(old.at)))
+		last, at := old.latest()
+		t.note("a retransmission of %v, %v after %v: no acknowledgment has come", frame(old.frame), elapsed(t.Time.Sub(at)), frame(last))
 	}
 	from.tally.Retransmitted++
 }

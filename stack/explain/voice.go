@@ -18,7 +18,6 @@ import (
 // format reads in the language, and then puts the arguments in itself. Several
 // goroutines may use it at once.
 type voice struct {
-	groups bool                          // a number has a comma before every three digits
 	recent [256]atomic.Pointer[template] // of formats, where a hash of them says
 
 	mu      sync.Mutex
@@ -27,7 +26,7 @@ type voice struct {
 }
 
 func newVoice(p *message.Printer) *voice {
-	return &voice{printer: p, formats: map[string]*template{}, groups: p.Sprintf("%d %v", 1234, 1234567) == "1,234 1,234,567"}
+	return &voice{printer: p, formats: map[string]*template{}}
 }
 
 func (v *voice) say(s Sentence) string {
@@ -134,7 +133,7 @@ func (sp *speech) appendArg(b []byte, v *voice, a *Arg) []byte {
 		return append(b, a.text...)
 	case argWord, argSentence:
 		return sp.append(b, v, a.text, a.args)
-	case argPlain:
+	case argInt, argPlain:
 		return strconv.AppendInt(b, a.number, 10)
 	case argFrame:
 		return strconv.AppendInt(append(b, '#'), a.number, 10)
@@ -152,10 +151,16 @@ func (sp *speech) appendArg(b []byte, v *voice, a *Arg) []byte {
 		number := [...]Arg{{kind: argInt, number: a.number}}
 		return sp.append(b, v, "%d octets", number[:])
 	}
-	if v.groups {
-		return appendGrouped(b, a.number)
-	}
-	return sp.appendSlowly(b, v, "%d", []Arg{*a})
+	return b
+}
+
+// digits is a number that the printer leaves as it is. Its thousands would be
+// set apart otherwise, which the numbers of a segment are not.
+type digits int64
+
+// Format writes the number as package fmt does (fmt.Formatter).
+func (d digits) Format(s fmt.State, verb rune) {
+	fmt.Fprintf(s, fmt.FormatString(s, verb), int64(d))
 }
 
 // appendSlowly leaves a format that is no simple one to the printer.
@@ -163,7 +168,7 @@ func (sp *speech) appendSlowly(b []byte, v *voice, format string, args []Arg) []
 	said := make([]any, len(args))
 	for i := range args {
 		if a := &args[i]; a.kind == argInt {
-			said[i] = a.number
+			said[i] = digits(a.number)
 		} else {
 			said[i] = string(sp.appendArg(nil, v, a))
 		}
@@ -172,19 +177,6 @@ func (sp *speech) appendSlowly(b []byte, v *voice, format string, args []Arg) []
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return append(b, v.printer.Sprintf(format, said...)...)
-}
-
-// appendGrouped appends a number with its thousands apart.
-func appendGrouped(b []byte, n int64) []byte {
-	if n > -1000 && n < 1000 {
-		return strconv.AppendInt(b, n, 10)
-	}
-	b = appendGrouped(b, n/1000)
-	rest := n % 1000
-	if rest < 0 {
-		rest = -rest
-	}
-	return append(b, ',', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10))
 }
 
 // appendElapsed appends seconds or milliseconds, to three decimals.

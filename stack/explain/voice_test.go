@@ -13,7 +13,8 @@ import (
 	"rawnc/stack"
 )
 
-// A voice says what a message.Printer would say, in any language.
+// A voice says what a message.Printer would say, in any language, but that it
+// leaves numbers as they are.
 func TestVoiceSaysWhatThePrinterSays(t *testing.T) {
 	for _, text := range [][2]string{
 		{"Seq %v = the Next of %v", "the Next of %[2]v is %[1]v, 100 %%"}, // the other way round
@@ -33,15 +34,15 @@ func TestVoiceSaysWhatThePrinterSays(t *testing.T) {
 			args, plain []any // for us, and as the printer needs them
 		}{
 			{"Seq %v = the Next of %v", []any{plain(4216076034), frame(12)}, []any{"4216076034", "#12"}},
-			{"%s sent %d octets", []any{word("the client"), 1234567}, []any{translated, 1234567}},
+			{"%s sent %d octets", []any{word("the client"), 1234567}, []any{translated, digits(1234567)}},
 			{"%s sent %d octets", []any{"a %d \"name\"", 999}, []any{"a %d \"name\"", 999}},
-			{"%d and no more", []any{-1000}, []any{-1000}},
-			{"%d and no more", []any{math.MinInt64}, []any{math.MinInt64}},
-			{"%d and %d and %v", []any{0, 1000, 100_000}, []any{0, 1000, 100_000}},
+			{"%d and no more", []any{-1000}, []any{digits(-1000)}},
+			{"%d and no more", []any{math.MinInt64}, []any{digits(math.MinInt64)}},
+			{"%d and %d and %v", []any{0, 1000, 100_000}, []any{digits(0), digits(1000), digits(100_000)}},
 			{"after %v", []any{elapsed(1500 * time.Microsecond)}, []any{"1.500 ms"}},
 			{"after %v", []any{elapsed(-2 * time.Second)}, []any{"-2.000 s"}},
 			{"%v, %v", []any{stack.StateSynSent, netip.MustParseAddrPort("[::1]:80")}, []any{"SYN-SENT", "[::1]:80"}},
-			{"%s of %s", []any{phrase(Meaning, "%s of it", octets(1)), octets(2000)}, []any{"1 octet of it", printer.Sprintf("%d octets", 2000)}},
+			{"%s of %s", []any{phrase(Meaning, "%s of it", octets(1)), octets(2000)}, []any{"1 octet of it", printer.Sprintf("%d octets", digits(2000))}},
 			{"nothing", nil, nil},
 		} {
 			want := printer.Sprintf(test.format, test.plain...)
@@ -61,5 +62,13 @@ func TestVoiceTellsFormatsApart(t *testing.T) {
 		if want, got := fmt.Sprintf("a%db", i), v.say(phrase(Meaning, fmt.Sprintf("a%db", i))); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// Numbers are as they are in the segment.
+func TestVoiceSetsNoThousandsApart(t *testing.T) {
+	v := newVoice(message.NewPrinter(language.English))
+	if got, want := v.say(phrase(Meaning, "%d = %s", 1048576, octets(65160))), "1048576 = 65160 octets"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

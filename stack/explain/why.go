@@ -74,6 +74,9 @@ func (t *telling) tell() {
 	t.c.frames++
 	t.c.last = t.Time
 	t.from.tally.Segments++
+	if t.Len > 0 {
+		t.from.tally.WithData++
+	}
 	t.analyse()
 	if t.Checksum == stack.ChecksumWrong {
 		t.note("the checksum is wrong: %s throws the segment away, as if it had been lost on the way", t.receiver())
@@ -115,8 +118,8 @@ func (t *telling) book() {
 	}
 	if t.Len > 0 {
 		if room := t.to.ack.Add(t.to.window).Sub(from.next); t.to.winFrame != 0 && t.to.ackFrame != 0 && room >= 0 {
-			t.add(Detail, "%d of the octets sent are not acknowledged yet; the window of %s has room for %d more",
-				from.outstanding(), t.receiver(), room)
+			t.add(Detail, "%d of the octets sent are not acknowledged yet; the window of %s has room for %d more = %d (Win of %v) - %d",
+				from.outstanding(), t.receiver(), room, t.to.window, frame(t.to.winFrame), t.to.window-room)
 		}
 	}
 }
