@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -200,7 +201,14 @@ func TestKill(t *testing.T) {
 	if after := look(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
-	if n := len(tshark(t, file, "frame.number")); n < 100 {
+	// The kernel may stop in the middle of a write, and so of a record. What stands
+	// before it is read all the same.
+	frames, err := exec.Command("tshark", "-r", file, "-T", "fields", "-e", "frame.number").Output()
+	var exit *exec.ExitError
+	if err != nil && !(errors.As(err, &exit) && bytes.Contains(exit.Stderr, []byte("cut short in the middle of a packet"))) {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(frames, []byte("\n")); n < 100 {
 		t.Errorf("%d packets in the capture", n)
 	}
 	// The kernel knows nothing of the connection, and tells the peer.
