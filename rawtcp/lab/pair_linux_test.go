@@ -127,6 +127,7 @@ func TestDrop(t *testing.T) {
 	}
 	words := strings.Repeat("hello ", 256<<10/6)
 	to := listen(t, pair.B, pair.B.IPv4, words)
+	var again [11]int // retransmissions, by the percentage that is dropped
 	for _, percent := range []int{10, 0} {
 		if err := pair.A.Drop(percent); err != nil {
 			t.Fatal(err)
@@ -135,9 +136,12 @@ func TestDrop(t *testing.T) {
 		if got, err := dial(pair.A, to); got != words || err != nil {
 			t.Errorf("%d %% dropped: got %d bytes of %d, %v", percent, len(got), len(words), err)
 		}
-		if n := retransmissions(t, pair.B) - before; (n > 0) != (percent > 0) {
-			t.Errorf("%d %% dropped: %d retransmissions", percent, n)
-		}
+		again[percent] = retransmissions(t, pair.B) - before
+	}
+	// Not none at 0 %: the last FIN of the connection before may come again, and on
+	// a busy machine a probe may go out in vain.
+	if again[10] == 0 || again[0] > again[10]/2 {
+		t.Errorf("%d retransmissions with 10 %% dropped, %d with none", again[10], again[0])
 	}
 }
 
