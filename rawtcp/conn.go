@@ -245,14 +245,6 @@ func (c *Conn) Snapshot() stack.Snapshot {
 	return c.tcp.Snapshot()
 }
 
-// SendError is why the system refused to send the last packet that it refused,
-// or nil.
-func (c *Conn) SendError() error {
-	c.host.mu.Lock()
-	defer c.host.mu.Unlock()
-	return c.sendErr
-}
-
 // LocalAddr is our address, a *net.TCPAddr.
 func (c *Conn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
 

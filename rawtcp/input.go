@@ -59,14 +59,14 @@ func (h *Host) packet(now time.Time, b []byte) *Conn {
 		return nil
 	}
 	id := pair{netip.AddrPortFrom(p.Dst, p.DstPort), netip.AddrPortFrom(p.Src, p.SrcPort)}
+	wrong := p.Checksum == stack.ChecksumWrong || p.Checksum == stack.ChecksumUnknown
 	c := h.conns[id]
 	var iss stack.Seq
-	if c != nil && c.gives(&p.Segment) {
+	if c != nil && !wrong && c.gives(&p.Segment) {
 		iss = c.tcp.Snapshot().SndNxt.Add(1 << 16)
 		h.remove(c)
 		c = nil
 	}
-	wrong := p.Checksum == stack.ChecksumWrong || p.Checksum == stack.ChecksumUnknown
 	if c == nil {
 		if wrong {
 			return nil

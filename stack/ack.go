@@ -110,16 +110,18 @@ func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) {
 }
 
 // windowArrived takes SEG.WND, unless an older segment brings it (RFC 9293,
-// section 3.10.7.4).
+// section 3.10.7.4). A higher SEG.ACK shows a newer one too: a retransmission
+// tells of the window of now, though its SEG.SEQ is behind SND.WL1. Without it,
+// SND.UNA alone would move, and the right edge to where the peer never put it.
 func (c *Conn) windowArrived(seg *Segment) {
 	if seg.Ack.Less(c.snd.una) ||
-		!(c.snd.wl1.Less(seg.Seq) || c.snd.wl1 == seg.Seq && c.snd.wl2.LessEq(seg.Ack)) {
+		!(c.snd.wl1.Less(seg.Seq) || c.snd.wl2.Less(seg.Ack) || c.snd.wl1 == seg.Seq && c.snd.wl2 == seg.Ack) {
 		return
 	}
 	wasClosed := c.snd.wnd == 0
 	c.snd.wnd = int(seg.Window) << c.snd.shift
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
-	c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
+	c.snd.wl1, c.snd.wl2 = maxSeq(c.snd.wl1, seg.Seq), seg.Ack
 	switch {
 	case c.snd.wnd == 0:
 		c.waiting = c.heard // it lives: a window may stay closed for ever (MUST-37)

@@ -54,9 +54,6 @@ func (c *Conn) Write(_ time.Time, b []byte) (int, error) {
 	return n, nil
 }
 
-// WriteSpace is how many octets Write would take.
-func (c *Conn) WriteSpace() int { return c.cfg.SendBuffer - c.out.len() }
-
 // Read is RECEIVE: it takes octets that arrived in order. It returns 0 and no
 // error when there are none yet, io.EOF behind the peer's FIN, and the reason
 // the connection ended once all that had arrived has been read.

@@ -131,6 +131,22 @@ func TestAnOldWindowIsIgnored(t *testing.T) {
 	d.same("SND.WND", d.c.Snapshot().SndWnd, 500)
 }
 
+// A retransmission is behind SND.WL1, but its higher ACK shows that it is newer:
+// its window counts, or SND.UNA alone would move the right edge.
+func TestTheWindowOfARetransmission(t *testing.T) {
+	d := established(t, stack.Config{NoDelay: true})
+	d.acks(1, win(10))
+	d.write("helloworld")
+	d.expect("PSH,ACK", text("helloworld"))
+	d.write("more")
+	d.data(11, 10, 1, win(10))
+	d.expect("ACK", ack(1))
+	d.data(1, 10, 6, win(5)) // the right edge stays where it was
+	d.expect("ACK", ack(21))
+	d.same("SND.WND", d.c.Snapshot().SndWnd, 5)
+	d.expectNothing()
+}
+
 // SWS avoidance of the sender (section 3.8.6.2.1), and Nagle's.
 
 func TestNagle(t *testing.T) {
