@@ -120,7 +120,7 @@ func TestKeepAliveIsAnswered(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.send("ACK", seq(0), ack(1))
 	d.expect("ACK", seq(1), ack(1))
-	d.send("ACK", seq(0), ack(1), text("?")) // the garbage octet of MAY-6
+	d.send("ACK", seq(0), ack(1), text("?")) // a garbage octet
 	d.expect("ACK", seq(1), ack(1))
 }
 

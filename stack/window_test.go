@@ -83,7 +83,7 @@ func TestFINAsWindowProbe(t *testing.T) {
 	d.wait(time.Hour)
 }
 
-// MUST-34, SHLD-15 to SHLD-17.
+// MUST-34, SHLD-15, SHLD-16, SHLD-17.
 func TestAShrinkingWindow(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.writeN(20000)
