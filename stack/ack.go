@@ -81,10 +81,10 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 		}
 	}
 	c.tailProbeAnswered(seg, n, flight)
-	c.measure(now, seg, &d, n)
+	rtt := c.measure(now, seg, &d, n)
 	c.onDelivered(now, &d)
 	if n > 0 {
-		c.onAdvance(n, flight)
+		c.onAdvance(now, n, flight, rtt)
 	} else if n == 0 && flight > 0 && len(seg.Payload) == 0 && !seg.Flags.Has(FIN) &&
 		int(seg.Window)<<c.snd.shift == c.snd.wnd {
 		c.onDuplicateACK()
@@ -94,19 +94,26 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 	}
 }
 
-// measure takes a round-trip sample: from what went out only once (Karn's
-// rule), or from the echoed timestamp (RFC 7323, section 4.1). An echo from
-// before the retransmission tells of an ACK that was lost, which may be long ago.
-func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) {
+// measure takes a round-trip sample and returns it, or 0: from what went out only
+// once (Karn's rule), or from the echoed timestamp (RFC 7323, section 4.1). An echo
+// from before the retransmission tells of an ACK that was lost, which may be long ago.
+func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) (rtt time.Duration) {
 	switch {
 	case !d.once.IsZero() && d.latest.times == 1:
-		c.rtt.sample(now.Sub(d.once))
+		rtt = now.Sub(d.once)
 	case n > 0 && c.ts.on && seg.Options.HasTimestamps && seg.Options.TSEcr != 0 &&
 		int32(seg.Options.TSEcr-c.ts.val(d.latest.at)) >= 0:
-		if ms := int32(c.ts.val(now) - seg.Options.TSEcr); ms >= 0 {
-			c.rtt.sample(time.Duration(ms) * time.Millisecond)
+		ms := int32(c.ts.val(now) - seg.Options.TSEcr)
+		if ms < 0 {
+			return 0
 		}
+		rtt = time.Duration(ms) * time.Millisecond
+	default:
+		return 0
 	}
+	rtt = max(rtt, time.Microsecond)
+	c.rtt.sample(rtt)
+	return rtt
 }
 
 // windowArrived takes SEG.WND, unless an older segment brings it (RFC 9293,

@@ -34,7 +34,7 @@ func (c *Conn) Listen(localPort uint16) error {
 func (c *Conn) start(now time.Time) {
 	c.snd.mss = c.cfg.MSS
 	c.heard = now
-	c.cc = congestion{mss: c.snd.mss}
+	c.cc = congestion{algorithm: c.cfg.Congestion, mss: c.snd.mss}
 	c.ts.offset = c.cfg.TSOffset
 }
 

@@ -43,6 +43,8 @@ type Config struct {
 	// InitialWindow is the initial congestion window in segments; default 10
 	// (RFC 6928).
 	InitialWindow int
+	// Congestion is the algorithm of congestion control; the default is CUBIC.
+	Congestion Congestion
 	// UserTimeout is R2: how long sent data, a SYN or a probe may go unanswered
 	// before the connection is given up; default 5 min (RFC 9293, section
 	// 3.8.3). Negative: never.

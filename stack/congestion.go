@@ -1,13 +1,30 @@
 package stack
 
-// congestion is the congestion window: slow start and congestion avoidance
-// (RFC 5681, section 3.1). What to do about a loss stands in recovery.go.
+import "time"
+
+// Congestion names an algorithm of congestion control.
+type Congestion uint8
+
+// The algorithms. They differ in congestion avoidance and in how far a loss
+// makes the window smaller.
+const (
+	CUBIC   Congestion = iota // RFC 9438
+	NewReno                   // RFC 5681, RFC 6582
+)
+
+// congestion is the congestion window: slow start (RFC 5681, section 3.1; RFC
+// 9406), and congestion avoidance by one of two algorithms, each in its file.
+// What to do about a loss stands in recovery.go.
 type congestion struct {
-	mss      int // SMSS
-	cwnd     int // octets
-	ssthresh int // octets; 0: not set yet, arbitrarily high
-	acked    int // octets acknowledged since cwnd last grew in congestion avoidance
-	initial  int // the initial window
+	algorithm Congestion
+	mss       int  // SMSS
+	cwnd      int  // octets
+	ssthresh  int  // octets; 0: not set yet, arbitrarily high
+	initial   int  // the initial window
+	careful   bool // slow start after a timeout
+	hystart   hystart
+	reno      reno
+	cubic     cubic
 }
 
 // open sets the initial window (RFC 6928, section 2): one segment where the
@@ -27,30 +44,72 @@ func (cc *congestion) restart() { cc.cwnd = min(cc.cwnd, cc.initial) }
 
 func (cc *congestion) slowStart() bool { return cc.ssthresh == 0 || cc.cwnd < cc.ssthresh }
 
-// grow takes n newly acknowledged octets. flight is FlightSize before them: a
-// window that was not in use does not grow, for nothing was learned about it.
-func (cc *congestion) grow(n, flight int) {
+// An advance is an ACK that acknowledges new data.
+type advance struct {
+	now    time.Time
+	n      int // octets that it acknowledges
+	flight int // FlightSize before it
+	una    Seq // SND.UNA after it
+	nxt    Seq
+	rtt    time.Duration // the sample that it brought; 0: none
+	srtt   time.Duration
+}
+
+// grow opens the window. One that was not in use does not grow, for nothing was
+// learned about it.
+func (cc *congestion) grow(a advance) {
+	full := a.flight+cc.mss > cc.cwnd
 	switch {
-	case cc.slowStart():
-		if 2*flight >= cc.cwnd {
-			// RFC 5681 counts one SMSS an ACK at most; an ACK of ours to GRO's
-			// super-segments covers many, so count octets (RFC 3465, L unlimited
-			// within the window).
-			cc.cwnd += min(n, cc.cwnd)
+	case !cc.slowStart() && cc.algorithm == NewReno:
+		if full {
+			cc.reno.grow(cc, a.n)
 		}
-	case flight+cc.mss > cc.cwnd:
-		if cc.acked += n; cc.acked >= cc.cwnd {
-			cc.acked -= cc.cwnd
-			cc.cwnd += cc.mss
-		}
+	case !cc.slowStart():
+		cc.cubic.grow(cc, a, full)
+	case 2*a.flight >= cc.cwnd:
+		cc.cwnd += cc.slowStartGain(a)
 	}
 	cc.cwnd = min(cc.cwnd, 1<<30)
 }
 
-// halve sets ssthresh after a loss (RFC 5681, equation 4).
-func (cc *congestion) halve(flight int) {
-	cc.ssthresh = max(flight/2, 2*cc.mss)
-	cc.acked = 0
+// slowStartGain counts octets, and all those of an ACK (RFC 3465, section 2.2,
+// without a limit L): a peer that takes in super-segments acknowledges forty at
+// once, and no ACK lets go more than twice what it covers. But after a timeout an
+// ACK may cover what arrived long ago, and counts as one segment (section 2.3).
+func (cc *congestion) slowStartGain(a advance) int {
+	if cc.ssthresh > 0 {
+		if cc.careful {
+			a.n = min(a.n, cc.mss)
+		}
+		return min(a.n, cc.ssthresh-cc.cwnd)
+	}
+	gain := min(a.n, cc.cwnd)
+	switch cc.hystart.onACK(a) {
+	case exponential:
+		return gain
+	case tooFast:
+		cc.ssthresh = cc.cwnd
+	}
+	return gain / cssGrowthDivisor
+}
+
+// reduce sets ssthresh, and forgets what of the path is no longer true, after a
+// loss or what stands for one. window is how much of cwnd was in use.
+func (cc *congestion) reduce(window int) {
+	cc.careful = false
+	if cc.algorithm == NewReno {
+		cc.ssthresh = cc.reno.reduce(window)
+	} else {
+		cc.ssthresh = cc.cubic.reduce(cc.cwnd, window)
+	}
+	cc.ssthresh = max(cc.ssthresh, 2*cc.mss)
+}
+
+// timeout is slow start from one segment (RFC 5681, section 3.1).
+func (cc *congestion) timeout() {
+	cc.cwnd = cc.mss
+	cc.careful = true
+	cc.cubic.timeout()
 }
 
 // setMSS follows a change of the path MTU.

@@ -41,6 +41,38 @@ func TestSlowStart(t *testing.T) {
 	d.same("cwnd", cwnd(d), 13000)
 }
 
+// RFC 3465, section 2.3: slow start after a timeout counts one segment for an
+// ACK, for it may cover what arrived long ago.
+func TestSlowStartAfterATimeout(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(100000)
+	d.segments(1, 10)
+	d.expectAfter(firstRTO, "ACK", seq(1), length(1000))
+	d.acks(4001)
+	d.same("cwnd", cwnd(d), 2000)
+	d.acks(7001)
+	d.same("cwnd", cwnd(d), 3000)
+}
+
+// RFC 5681, section 3.1: slow start ends at ssthresh.
+func TestSlowStartEndsAtSsthresh(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.writeN(100000)
+	d.segments(1, 10)
+	d.expectAfter(firstRTO, "ACK", seq(1), length(1000))
+	d.acks(1001)
+	d.out = nil
+	for want := 3000; want <= 7000; want += 1000 {
+		d.acks(sndNxt(d))
+		d.out = nil
+		d.same("cwnd", cwnd(d), want)
+	}
+	d.acks(sndNxt(d))
+	if got := cwnd(d); got >= 8000 {
+		t.Errorf("cwnd is %d above ssthresh", got)
+	}
+}
+
 // An ACK of everything opens the window by at most itself.
 func TestSlowStartAtMostDoubles(t *testing.T) {
 	d := established(t, stack.Config{})
@@ -50,8 +82,9 @@ func TestSlowStartAtMostDoubles(t *testing.T) {
 	d.segments(10001, 20)
 }
 
+// RFC 5681, section 3.1: a segment more for every window acknowledged.
 func TestCongestionAvoidance(t *testing.T) {
-	d := established(t, stack.Config{})
+	d := established(t, stack.Config{Congestion: stack.NewReno})
 	d.writeN(500000)
 	d.segments(1, 10)
 	d.expectAfter(firstRTO, "ACK", seq(1), length(1000))
@@ -59,9 +92,7 @@ func TestCongestionAvoidance(t *testing.T) {
 	d.acks(10001) // slow start
 	d.segments(10001, 2)
 	d.acks(12001)
-	d.segments(12001, 4)
-	d.acks(16001)
-	d.out = nil
+	d.segments(12001, 3)
 	for d.acks(sndNxt(d)); cwnd(d) < 8000; d.acks(sndNxt(d)) {
 		d.out = nil
 	}
@@ -91,8 +122,9 @@ func TestAnUnusedWindowDoesNotGrow(t *testing.T) {
 	d.same("cwnd", cwnd(d), 10000)
 }
 
+// RFC 5681, section 3.1: one segment, and ssthresh by equation 4, once.
 func TestTimeoutShrinksTheWindow(t *testing.T) {
-	d := established(t, stack.Config{})
+	d := established(t, stack.Config{Congestion: stack.NewReno})
 	d.writeN(100000)
 	d.segments(1, 10)
 	d.expectAfter(firstRTO, "ACK", seq(1), length(1000))

@@ -137,8 +137,11 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 
 // sendNew sends the sequence numbers from SND.NXT to end for the first time.
 func (c *Conn) sendNew(now time.Time, seg *Segment, end Seq) Reason {
-	if c.flight() == 0 && now.Sub(c.sentAt) > c.rtt.rto() {
-		c.cc.restart()
+	if c.flight() == 0 {
+		if now.Sub(c.sentAt) > c.rtt.rto() {
+			c.cc.restart()
+		}
+		c.cc.cubic.resume(now)
 	}
 	c.sentAt = now
 	c.board.push(c.snd.nxt, end, now)

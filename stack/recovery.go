@@ -94,7 +94,7 @@ func (c *Conn) enterRecovery() {
 		return
 	}
 	// What limited transmit sent beyond cwnd does not count (RFC 5681, 3.2, step 2).
-	c.cc.halve(min(c.flight(), c.cc.cwnd))
+	c.cc.reduce(min(c.flight(), c.cc.cwnd))
 	c.cc.cwnd = c.cc.ssthresh
 	if !c.sack {
 		c.cc.cwnd += dupThresh * c.cc.mss // the segments that have left the network
@@ -135,8 +135,9 @@ func (c *Conn) limitedTransmit() int {
 	return min(c.loss.dupAcks, dupThresh-1) * c.cc.mss
 }
 
-// onAdvance: SND.UNA has moved by n octets; flight was FlightSize before.
-func (c *Conn) onAdvance(n, flight int) {
+// onAdvance: SND.UNA has moved by n octets; flight was FlightSize before, rtt is
+// the sample of this ACK, or 0.
+func (c *Conn) onAdvance(now time.Time, n, flight int, rtt time.Duration) {
 	c.loss.dupAcks = 0
 	full := c.loss.seenRecover && c.loss.recover.LessEq(c.snd.una)
 	switch {
@@ -154,7 +155,7 @@ func (c *Conn) onAdvance(n, flight int) {
 		}
 	default:
 		c.loss.timedOut = c.loss.timedOut && !full
-		c.cc.grow(n, flight)
+		c.cc.grow(advance{now, n, flight, c.snd.una, c.snd.nxt, rtt, c.rtt.srtt})
 	}
 	if c.loss.recover.Less(c.snd.una) { // soon too far behind to compare with
 		c.loss.seenRecover = false
@@ -167,10 +168,10 @@ func (c *Conn) onRetransmitTimeout(now time.Time) {
 	if c.flight() == 0 {
 		return
 	}
-	if !c.loss.timedOut { // a further timeout of the same octets does not halve again
-		c.cc.halve(c.flight())
+	if !c.loss.timedOut { // a further timeout of the same octets does not count again
+		c.cc.reduce(c.flight())
 	}
-	c.cc.cwnd = c.cc.mss
+	c.cc.timeout()
 	c.rtt.backoff++
 	c.loss.recovering = false
 	c.loss.timedOut = true
@@ -235,7 +236,7 @@ func (c *Conn) tailProbeAnswered(seg *Segment, n, flight int) {
 		c.loss.probing = false
 	case c.loss.probeEnd.Less(c.snd.una):
 		c.loss.probing = false
-		c.cc.halve(min(flight, c.cc.cwnd))
+		c.cc.reduce(min(flight, c.cc.cwnd))
 		c.cc.cwnd = min(c.cc.cwnd, c.cc.ssthresh)
 	}
 }

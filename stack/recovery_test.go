@@ -13,7 +13,7 @@ import (
 // window is a Conn with a window of ten segments in flight and more to send.
 func window(t *testing.T, opts ...detail) *dialogue {
 	t.Helper()
-	d := established(t, stack.Config{}, opts...)
+	d := established(t, stack.Config{Congestion: stack.NewReno}, opts...)
 	d.writeN(100000)
 	d.segments(1, 10)
 	d.wait(rtt)
