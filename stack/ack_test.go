@@ -9,6 +9,7 @@ import (
 
 // RFC 9293, section 3.8.6.3, and RFC 5681, section 4.2: when to acknowledge.
 
+// SHLD-18.
 func TestDelayedACK(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.data(1, 10, 1)
@@ -22,6 +23,7 @@ func TestDelayedACK(t *testing.T) {
 }
 
 // MUST-40: never more than half a second.
+// RFC5681-4.2-a.
 func TestTheLongestDelay(t *testing.T) {
 	d := established(t, stack.Config{DelayedACK: time.Hour})
 	d.data(1, 10, 1)
@@ -35,6 +37,7 @@ func TestNoDelay(t *testing.T) {
 }
 
 // SHLD-19.
+// RFC5681-4.2-a, RFC1122-4.2.3.2-a.
 func TestEverySecondFullSegment(t *testing.T) {
 	d := established(t, stack.Config{})
 	for at := 1; at < 10000; at += 2000 {
@@ -66,6 +69,7 @@ func TestDataCarriesTheACK(t *testing.T) {
 }
 
 // RFC 5681, section 4.2: at once, one for each; and at once when a hole is filled.
+// SHLD-31, MAY-13, RFC5681-3.2-a.
 func TestOutOfOrder(t *testing.T) {
 	d := established(t, stack.Config{})
 	for range 2 {

@@ -11,6 +11,7 @@ import (
 // RFC 9293, section 3.6: closing a connection.
 
 // Figure 12, with four segments.
+// MUST-13.
 func TestActiveClose(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.close()
@@ -40,6 +41,7 @@ func TestActiveCloseWithThreeSegments(t *testing.T) {
 	d.state(stack.StateTimeWait)
 }
 
+// MUST-12.
 func TestPassiveClose(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.send("FIN,ACK", seq(1), ack(1))
@@ -228,6 +230,7 @@ func TestCloseWithUnreadData(t *testing.T) {
 	d.ok(d.c.Close(d.now))
 }
 
+// SHLD-3, MAY-1.
 func TestDataAfterClose(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.close()

@@ -9,6 +9,7 @@ import (
 // RFC 2883, section 4: the first SACK block says what arrived twice, once for
 // each time.
 
+// RFC2883-4-a.
 func TestDSACK(t *testing.T) {
 	d := established(t, stack.Config{NoTimestamps: true}, sackOK())
 	d.data(1, 1000, 1)

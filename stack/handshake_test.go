@@ -10,6 +10,7 @@ import (
 
 // RFC 9293, section 3.5: establishing a connection.
 
+// SHLD-5, MUST-65, RFC6298-2.2-a.
 func TestActiveOpen(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN", seq(0), win(65535), why(stack.ReasonSYN), exactly(), mss(1460), sackOK(), ws(5), ts(d.tsval(), 0))
@@ -22,6 +23,7 @@ func TestActiveOpen(t *testing.T) {
 	d.same("RTO", d.c.Snapshot().RTO, firstRTO)
 }
 
+// SHLD-5.
 func TestPassiveOpen(t *testing.T) {
 	d := listen(t, stack.Config{})
 	d.state(stack.StateListen)
@@ -36,6 +38,7 @@ func TestPassiveOpen(t *testing.T) {
 }
 
 // Figure 8: both ends send a SYN.
+// MUST-10, RFC7323-2.2-b.
 func TestSimultaneousOpen(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN", seq(0))
@@ -64,6 +67,7 @@ func TestSimultaneousOpenCompletedByACK(t *testing.T) {
 	d.state(stack.StateEstablished)
 }
 
+// RFC6298-2.1-a, RFC1122-4.2.3.1-a.
 func TestSYNIsSentAgain(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN", seq(0))
@@ -85,6 +89,7 @@ func TestSYNIsGivenUp(t *testing.T) {
 }
 
 // RFC 5681, section 3.1, and RFC 6298, 5.7: after a lost SYN, begin slowly.
+// RFC6298-5-d.
 func TestLostSYNShrinksTheInitialWindow(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN", seq(0))
@@ -95,6 +100,7 @@ func TestLostSYNShrinksTheInitialWindow(t *testing.T) {
 	d.same("RTO", d.c.Snapshot().RTO, 3*time.Second) // Karn: no sample
 }
 
+// RFC6298-5-d.
 func TestLostSYNACKShrinksTheInitialWindow(t *testing.T) {
 	d := listen(t, stack.Config{})
 	d.send("SYN", seq(0), mss(1000))
@@ -169,6 +175,7 @@ func TestWriteBeforeTheHandshakeIsDone(t *testing.T) {
 }
 
 // Section 3.10.7.3, first check.
+// RFC5961-3.2-d.
 func TestSynSentBadACK(t *testing.T) {
 	for _, a := range []int{-1, 0, 2} {
 		d := dial(t, stack.Config{})
@@ -182,6 +189,7 @@ func TestSynSentBadACK(t *testing.T) {
 	}
 }
 
+// RFC5961-3.2-d.
 func TestSynSentIgnores(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN")
@@ -193,6 +201,7 @@ func TestSynSentIgnores(t *testing.T) {
 	d.state(stack.StateSynSent)
 }
 
+// RFC5961-3.2-d.
 func TestRefused(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN")
@@ -203,6 +212,7 @@ func TestRefused(t *testing.T) {
 	d.readEnd(stack.ErrRefused)
 }
 
+// MUST-11.
 func TestRefusedInSimultaneousOpen(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN")
@@ -347,6 +357,7 @@ func TestCallsInTheWrongState(t *testing.T) {
 
 // MUST-8, MUST-9, SHLD-1: a clock, and a hash that depends on all four and on
 // the secret.
+// RFC6528-3-a, RFC7323-7.1-a.
 func TestISN(t *testing.T) {
 	a, b := netip.MustParseAddrPort("192.0.2.1:1000"), netip.MustParseAddrPort("192.0.2.2:80")
 	secret := [32]byte{1}
@@ -360,6 +371,7 @@ func TestISN(t *testing.T) {
 		"other ends":     stack.ISN(secret, b, a, start),
 		"another port":   stack.ISN(secret, later, b, start),
 		"timestamps":     stack.Seq(stack.TimestampOffset(secret, a, b)),
+		"their offset":   first.Add(int(stack.TimestampOffset(secret, a, b)) - int(stack.TimestampOffset(secret, later, b))),
 	} {
 		if other == first {
 			t.Errorf("%s: the same number, %d", name, first)

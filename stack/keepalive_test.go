@@ -11,6 +11,7 @@ import (
 
 var keepAlive = stack.Config{KeepAlive: 2 * time.Hour, KeepAliveInterval: time.Minute, KeepAliveCount: 3}
 
+// MUST-25.
 func TestKeepAliveIsOff(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.wait(1000 * time.Hour)
@@ -18,6 +19,7 @@ func TestKeepAliveIsOff(t *testing.T) {
 	d.state(stack.StateEstablished)
 }
 
+// MAY-5, SHLD-12.
 func TestKeepAliveAnswered(t *testing.T) {
 	d := established(t, keepAlive)
 	for range 10 {

@@ -11,6 +11,7 @@ import (
 // RFC 9293, section 3.2; RFC 7323; RFC 2018.
 
 // Each option is used only if both ends offer it, on either side of the open.
+// MUST-5, MUST-65, RFC2018-2-a, RFC2018-4-a, RFC6691-2-a, RFC7323-2.2-a.
 func TestEveryMixOfOptions(t *testing.T) {
 	for mix := range 64 {
 		has := func(bit int) bool { return mix>>bit&1 == 1 }
@@ -99,6 +100,7 @@ func TestEveryMixOfOptions(t *testing.T) {
 }
 
 // MUST-15, MUST-16, and what SYNs say.
+// MUST-14, MUST-67, SHLD-5, MAY-3, RFC6691-2-a.
 func TestMSS(t *testing.T) {
 	for _, tc := range []struct {
 		cfg           stack.Config
@@ -139,11 +141,22 @@ func TestTheSmallestSegments(t *testing.T) {
 }
 
 // RFC 7323, section 2.3.
+// RFC7323-2.3-a.
 func TestTheLargestWindowScale(t *testing.T) {
 	d := established(t, stack.Config{}, ws(200))
 	d.same("shift", d.c.Snapshot().SndShift, uint8(14))
 }
 
+// RFC7323-2.2-a: the option means nothing but in a SYN.
+func TestWindowScaleBehindTheSYN(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.acks(1, ws(7), win(100))
+	d.same("SND.WND", d.c.Snapshot().SndWnd, 100)
+	d.acks(1, win(200))
+	d.same("SND.WND", d.c.Snapshot().SndWnd, 200)
+}
+
+// RFC7323-2.2-b.
 func TestOurWindowScale(t *testing.T) {
 	for size, shift := range map[int]int{1: 0, 65535: 0, 65536: 1, 1 << 20: 5, 1 << 30: 14, 1 << 40: 14} {
 		d := dial(t, stack.Config{ReceiveBuffer: size})
@@ -153,6 +166,7 @@ func TestOurWindowScale(t *testing.T) {
 
 // Timestamps (RFC 7323, section 4.3): which is echoed.
 
+// RFC7323-4.3-a.
 func TestTheEarliestTimestampIsEchoed(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))
 	d.send("ACK", seq(1), ack(1), text("a"), ts(101, 0))
@@ -161,6 +175,7 @@ func TestTheEarliestTimestampIsEchoed(t *testing.T) {
 }
 
 // When our ACK was lost, its repetition tells when the data came again.
+// RFC7323-4.3-a.
 func TestARetransmissionIsEchoed(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))
 	d.send("ACK", seq(1), ack(1), text("a"), ts(101, 0))
@@ -170,6 +185,7 @@ func TestARetransmissionIsEchoed(t *testing.T) {
 	d.expect("ACK", ack(3), ts(d.tsval(), 500))
 }
 
+// RFC7323-4.3-a.
 func TestAHoleKeepsTheEcho(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))
 	d.send("ACK", seq(2), ack(1), text("b"), ts(105, 0))
@@ -178,6 +194,7 @@ func TestAHoleKeepsTheEcho(t *testing.T) {
 	d.expect("ACK", ack(3), ts(d.tsval(), 110))
 }
 
+// RFC7323-5.3-a.
 func TestPAWS(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))
 	d.send("ACK", seq(1), ack(1), text("old"), ts(99, 0))
@@ -195,6 +212,7 @@ func TestPAWS(t *testing.T) {
 }
 
 // RFC 7323, section 5.5: after 24 days of silence the clock may be anywhere.
+// RFC7323-5.5-a.
 func TestPAWSAfterALongTime(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))
 	d.wait(25 * 24 * time.Hour)
@@ -203,6 +221,7 @@ func TestPAWSAfterALongTime(t *testing.T) {
 }
 
 // RFC 7323, section 5.2 and 3.2.
+// RFC7323-5.2-a.
 func TestResetNeedsNoTimestamp(t *testing.T) {
 	for _, opts := range [][]detail{{}, {ts(1, 0)}} {
 		d := established(t, stack.Config{}, ts(100, 0))
@@ -211,6 +230,7 @@ func TestResetNeedsNoTimestamp(t *testing.T) {
 	}
 }
 
+// RFC7323-3.2-b.
 func TestASegmentWithoutTimestampIsDropped(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))
 	d.send("ACK", seq(1), ack(1), text("x"))
@@ -219,12 +239,58 @@ func TestASegmentWithoutTimestampIsDropped(t *testing.T) {
 	d.state(stack.StateEstablished)
 }
 
+// RFC7323-3.2-c.
 func TestATimestampNotAgreedOnIsIgnored(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.send("ACK", seq(1), ack(1), text("x"), ts(5, 5))
 	d.expectAfter(delayedACK, "ACK", ack(2), exactly())
 }
 
+// RFC7323-3.2-a: in every segment, whatever it is.
+func TestEverySegmentIsStamped(t *testing.T) {
+	d := established(t, stack.Config{KeepAlive: time.Hour}, ts(1, 0), sackOK())
+	var all []output
+	next := func() {
+		all = append(all, d.out...)
+		d.out = nil
+	}
+	d.write("hello")
+	next()
+	d.wait(firstRTO) // a retransmission
+	next()
+	d.acks(6, ts(2, d.tsval()), win(0))
+	d.write("world")
+	d.wait(time.Minute) // window probes
+	next()
+	d.acks(6, ts(3, d.tsval()))
+	next()
+	d.acks(11, ts(3, d.tsval()))
+	d.wait(time.Hour) // a keep-alive
+	next()
+	d.send("SYN", seq(1)) // a challenge
+	d.send("ACK", seq(3), ack(11), text("x"), ts(4, 0))
+	d.send("ACK", seq(1), ack(11), text("abx"), ts(5, 0))
+	next()
+	d.closeWrite()
+	next()
+	for _, o := range all {
+		if !o.seg.Options.HasTimestamps && !o.seg.Flags.Has(stack.RST) {
+			t.Errorf("no timestamps: %s", d.show(o))
+		}
+	}
+	kinds := map[stack.ReasonKind]bool{}
+	for _, o := range all {
+		kinds[o.why.Kind] = true
+	}
+	for _, kind := range []stack.ReasonKind{stack.ReasonData, stack.ReasonRetransmitTimeout, stack.ReasonWindowProbe,
+		stack.ReasonKeepAlive, stack.ReasonChallengeACK, stack.ReasonDuplicateACK, stack.ReasonFIN} {
+		if !kinds[kind] {
+			t.Errorf("nothing was sent for reason %d", kind)
+		}
+	}
+}
+
+// RFC7323-7.1-a.
 func TestTimestampOffset(t *testing.T) {
 	d := dial(t, stack.Config{TSOffset: 5})
 	d.expect("SYN", ts(d.tsval()+5, 0))
@@ -232,6 +298,7 @@ func TestTimestampOffset(t *testing.T) {
 
 // SACK (RFC 2018, section 4): the block that grew last comes first.
 
+// RFC2018-4-b, RFC2018-4-c.
 func TestSACKBlocks(t *testing.T) {
 	d := established(t, stack.Config{}, sackOK())
 	at := func(n int, blocks ...int) {
@@ -251,6 +318,7 @@ func TestSACKBlocks(t *testing.T) {
 	d.expect("ACK", ack(15), sack(21, 23, 31, 34, 41, 43, 51, 53))
 }
 
+// RFC2018-4-c.
 func TestThreeSACKBlocksBesideTimestamps(t *testing.T) {
 	d := established(t, stack.Config{}, sackOK(), ts(1, 0))
 	for at := 11; at <= 41; at += 10 {

@@ -188,6 +188,7 @@ func TestTimeoutWithSACK(t *testing.T) {
 }
 
 // RFC 2018, section 8: a peer may forget what it said it held.
+// RFC2018-8-a, RFC2018-5-a.
 func TestReneging(t *testing.T) {
 	d := established(t, stack.Config{}, sackOK())
 	d.write("hello")
@@ -326,6 +327,7 @@ func TestNoFastRetransmitAtRecover(t *testing.T) {
 }
 
 // Karn, where one ACK answers both what went out twice and what went out once.
+// RFC6298-3-a.
 func TestNoSampleFromARecovery(t *testing.T) {
 	d := window(t)
 	for range 3 {

@@ -62,6 +62,7 @@ func eachState(t *testing.T, f func(t *testing.T, s stack.State, d *dialogue)) {
 func rcvNxt(d *dialogue) int { return d.c.Snapshot().RcvNxt.Sub(irs) }
 func sndNxt(d *dialogue) int { return d.c.Snapshot().SndNxt.Sub(iss) }
 
+// RFC5961-3.2-a.
 func TestReset(t *testing.T) {
 	want := map[stack.State]error{
 		stack.StateEstablished: stack.ErrReset, stack.StateFinWait1: stack.ErrReset,
@@ -74,6 +75,7 @@ func TestReset(t *testing.T) {
 }
 
 // RFC 5961, section 3.2.
+// RFC5961-3.2-b, RFC5961-3.2-e.
 func TestResetInTheWindowIsChallenged(t *testing.T) {
 	eachState(t, func(t *testing.T, s stack.State, d *dialogue) {
 		for _, off := range []int{1, 1000, d.c.Snapshot().RcvWnd - 1} {
@@ -84,6 +86,7 @@ func TestResetInTheWindowIsChallenged(t *testing.T) {
 	})
 }
 
+// RFC5961-3.2-c, RFC5961-3.2-e.
 func TestResetOutsideTheWindowIsDropped(t *testing.T) {
 	eachState(t, func(t *testing.T, s stack.State, d *dialogue) {
 		for _, off := range []int{-1, -1000, d.c.Snapshot().RcvWnd, d.c.Snapshot().RcvWnd + 1000} {
@@ -98,6 +101,7 @@ func TestResetOutsideTheWindowIsDropped(t *testing.T) {
 }
 
 // RFC 5961, section 4.2.
+// RFC5961-4.2-a.
 func TestSYNIsChallenged(t *testing.T) {
 	eachState(t, func(t *testing.T, s stack.State, d *dialogue) {
 		for _, off := range []int{0, 1, -2000, 1 << 30} {
@@ -110,6 +114,7 @@ func TestSYNIsChallenged(t *testing.T) {
 }
 
 // RFC 5961, section 5.2.
+// RFC5961-5.2-a, MAY-12.
 func TestForgedACKIsChallenged(t *testing.T) {
 	eachState(t, func(t *testing.T, s stack.State, d *dialogue) {
 		for _, a := range []int{sndNxt(d) + 1, sndNxt(d) + 1<<30, -60001} {
@@ -122,6 +127,7 @@ func TestForgedACKIsChallenged(t *testing.T) {
 }
 
 // RFC 5961, section 7: and not without end.
+// RFC5961-7-a.
 func TestChallengesAreLimited(t *testing.T) {
 	d := established(t, stack.Config{})
 	count := func() int {
@@ -135,6 +141,10 @@ func TestChallengesAreLimited(t *testing.T) {
 	d.same("challenges", count(), 10)
 	d.wait(time.Second)
 	d.same("challenges a second later", count(), 10)
+
+	other := established(t, stack.Config{}) // has a limit of its own
+	other.send("SYN", seq(1))
+	other.expect("ACK", why(stack.ReasonChallengeACK))
 }
 
 func TestNoACKFlag(t *testing.T) {
@@ -205,6 +215,7 @@ func TestLastAckWithDataUnsent(t *testing.T) {
 	d.ended(stack.ErrReset)
 }
 
+// MUST-12.
 func TestResetKeepsWhatArrived(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.send("ACK", seq(1), ack(1), text("hello"))

@@ -11,6 +11,7 @@ import (
 
 func rto(d *dialogue) time.Duration { return d.c.Snapshot().RTO }
 
+// RFC6298-2.5-a, RFC6298-5-a, RFC6298-5-c.
 func TestRetransmissionBacksOff(t *testing.T) {
 	d := established(t, stack.Config{UserTimeout: -1})
 	d.write("hello")
@@ -24,6 +25,7 @@ func TestRetransmissionBacksOff(t *testing.T) {
 }
 
 // RFC 6298, 2.2 and 2.3.
+// MUST-18, RFC6298-2.3-a.
 func TestRTOFollowsTheSamples(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.write("a")
@@ -36,6 +38,35 @@ func TestRTOFollowsTheSamples(t *testing.T) {
 	d.same("RTO", s.RTO, 362500*time.Microsecond)
 }
 
+// RFC6298-4-a: without any variance there is the clock's granularity yet.
+func TestRTOOfASteadyPath(t *testing.T) {
+	d := established(t, stack.Config{MinRTO: 1})
+	for n := 1; n <= 100; n++ {
+		d.write("a")
+		d.expect("PSH,ACK", text("a"))
+		d.wait(rtt)
+		d.acks(1 + n)
+	}
+	d.same("RTO", rto(d), rtt+ms)
+}
+
+// RFC6298-3-b: each round trip brings a sample.
+func TestEachRoundTripIsMeasured(t *testing.T) {
+	d := established(t, stack.Config{})
+	for n := range 5 {
+		was := d.c.Snapshot().SRTT
+		d.writeN(3000)
+		d.out = nil
+		d.wait(rtt + time.Duration(n+1)*20*ms)
+		d.acks(3000*n + 1001)
+		d.acks(3000*n + 3001)
+		if got := d.c.Snapshot().SRTT; got <= was {
+			t.Errorf("round trip %d: SRTT was %v and is %v", n, was, got)
+		}
+	}
+}
+
+// RFC6298-2.4-a, with the least that the configuration gives.
 func TestRTOHasALeast(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN")
@@ -43,10 +74,14 @@ func TestRTOHasALeast(t *testing.T) {
 	d.send("SYN,ACK", seq(0), ack(1))
 	d.expect("ACK")
 	d.same("RTO", rto(d), 200*ms)
+
+	d = established(t, stack.Config{MinRTO: time.Second})
+	d.same("RTO of at least a second", rto(d), time.Second)
 }
 
 // Karn: an ACK of what went out twice says nothing of the time, and the backed
 // off timeout stays until a sample comes.
+// MUST-18, RFC6298-3-a.
 func TestKarn(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.write("a")
@@ -79,6 +114,7 @@ func TestTimestampsSampleARetransmission(t *testing.T) {
 
 // An echo from before the retransmission tells of an ACK that was lost. As a
 // sample it would make the timeout grow with every loss.
+// RFC6298-3-a.
 func TestAnOldEchoIsNoSample(t *testing.T) {
 	d := established(t, stack.Config{}, ts(1, 0))
 	first := d.tsval()
@@ -92,6 +128,7 @@ func TestAnOldEchoIsNoSample(t *testing.T) {
 }
 
 // RFC 6298, 5.3: an ACK of new data starts the timer anew; 5.2: the last stops it.
+// RFC6298-5-b.
 func TestTheTimerRestartsWithEachACK(t *testing.T) {
 	d := established(t, stack.Config{NoDelay: true})
 	d.write("a")
@@ -106,6 +143,7 @@ func TestTheTimerRestartsWithEachACK(t *testing.T) {
 	d.expectNothing()
 }
 
+// RFC6298-5-b.
 func TestADuplicateACKDoesNotRestartTheTimer(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.write("a")

@@ -25,6 +25,7 @@ func inTimeWait(t *testing.T, opts ...detail) *dialogue {
 }
 
 // The peer's FIN again: our ACK was lost. The wait begins anew.
+// MUST-13.
 func TestTimeWaitAcknowledgesTheFINAgain(t *testing.T) {
 	d := inTimeWait(t)
 	d.wait(15 * time.Second)
@@ -47,6 +48,7 @@ func TestTimeWaitIsNotProlongedByOthers(t *testing.T) {
 }
 
 // RFC 5961 for RFC 1337's assassination: only a RST that is exactly right.
+// RFC1337-3-a.
 func TestTimeWaitReset(t *testing.T) {
 	d := inTimeWait(t)
 	d.send("RST", seq(1))
@@ -84,6 +86,7 @@ func TestTimeWaitWithTimestamps(t *testing.T) {
 
 // RFC 9293, MAY-2, and RFC 6191: which SYN is a new connection's, and which an
 // old duplicate.
+// SHLD-4, RFC6191-2-a.
 func TestSupersedes(t *testing.T) {
 	plain, stamped := inTimeWait(t), inTimeWait(t, ts(1, 0))
 	for _, tc := range []struct {

@@ -11,6 +11,7 @@ import (
 
 // SHLD-29 and SHLD-30: the first probe after one RTO, then ever more seldom,
 // whether the peer answers or not; MUST-37: while it does, for ever.
+// MUST-36, RFC1122-4.2.2.17-a.
 func TestZeroWindowProbes(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.acks(1, win(0))
@@ -149,6 +150,7 @@ func TestTheWindowOfARetransmission(t *testing.T) {
 
 // SWS avoidance of the sender (section 3.8.6.2.1), and Nagle's.
 
+// SHLD-7, SHLD-27, SHLD-28, MUST-60, MUST-61, MAY-16.
 func TestNagle(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.write("a")
@@ -165,6 +167,7 @@ func TestNagle(t *testing.T) {
 	d.expect("PSH,ACK", length(1))
 }
 
+// MUST-17.
 func TestNoNagle(t *testing.T) {
 	d := established(t, stack.Config{NoDelay: true})
 	d.write("a")
@@ -173,6 +176,7 @@ func TestNoNagle(t *testing.T) {
 	d.expect("PSH,ACK", text("b"))
 }
 
+// MUST-38, MUST-60, SHLD-28.
 func TestSillyWindowOfThePeer(t *testing.T) {
 	for _, noDelay := range []bool{false, true} {
 		d := established(t, stack.Config{NoDelay: noDelay})
@@ -203,6 +207,7 @@ func TestASmallWindowIsUsed(t *testing.T) {
 	d.expect("ACK", seq(451), length(149))
 }
 
+// RFC7323-2.2-b.
 func TestWindowsAreScaled(t *testing.T) {
 	d := established(t, stack.Config{ReceiveBuffer: 1 << 20}, ws(7), win(100))
 	d.same("SND.WND of the SYN,ACK", d.c.Snapshot().SndWnd, 100)
@@ -213,8 +218,23 @@ func TestWindowsAreScaled(t *testing.T) {
 	d.expect("ACK", ack(2001), win((1<<20-2000)>>5))
 }
 
+// MUST-1, REC-1: a window is never negative, and may take 30 bits (RFC 7323).
+func TestTheLargestWindows(t *testing.T) {
+	const largest = 65535 << 14
+	d := established(t, stack.Config{ReceiveBuffer: 1 << 30}, ws(14), win(65535))
+	d.same("SND.WND of the SYN,ACK", d.c.Snapshot().SndWnd, 65535)
+	d.acks(1, win(65535))
+	d.same("SND.WND", d.c.Snapshot().SndWnd, largest)
+	d.same("RCV.WND", d.c.Snapshot().RcvWnd, largest)
+	d.send("ACK", seq(1+largest), ack(1)) // the right edge
+	d.expectNothing()
+	d.send("ACK", seq(2+largest), ack(1))
+	d.expect("ACK", seq(1), ack(1), win(65535), why(stack.ReasonUnacceptableACK))
+}
+
 // Our own window: its right edge does not move left, and not beyond the buffer.
 
+// MUST-39.
 func TestReceiverSWSAvoidance(t *testing.T) {
 	d := established(t, stack.Config{ReceiveBuffer: 4000, MSS: 1000})
 	for at := 1; at < 4000; at += 1000 {
@@ -234,6 +254,7 @@ func TestReceiverSWSAvoidance(t *testing.T) {
 	d.expect("ACK", win(3000), why(stack.ReasonWindowUpdate))
 }
 
+// SHLD-2, MAY-8.
 func TestDataForAClosedWindow(t *testing.T) {
 	d := established(t, stack.Config{ReceiveBuffer: 1000, MSS: 1000})
 	d.data(1, 1000, 1)
@@ -260,6 +281,7 @@ func TestDataBeyondTheWindowAreCut(t *testing.T) {
 
 // A scaled window that does not divide is rounded, which must not let the edge
 // creep beyond the buffer when the application does not read.
+// SHLD-14.
 func TestTheEdgeDoesNotCreep(t *testing.T) {
 	const buffer = 70000 // shift 1
 	d := established(t, stack.Config{ReceiveBuffer: buffer, DelayedACK: -1}, ws(0))
@@ -284,6 +306,17 @@ func TestTheEdgeDoesNotCreep(t *testing.T) {
 		}
 		edge = max(e, edge)
 	}
+}
+
+// RFC7323-2.4-a: where the scaled window has to be rounded down, what was offered
+// before stays acceptable.
+func TestARoundedWindowTakesNothingBack(t *testing.T) {
+	d := established(t, stack.Config{ReceiveBuffer: 70000, DelayedACK: -1}, ws(0)) // shift 1
+	d.data(1, 999, 1)
+	d.expect("ACK", ack(1000), win(69000>>1)) // 69001 were offered
+	d.data(1000, 69001, 1)
+	d.expect("ACK", ack(70001), win(0))
+	d.readN(70000)
 }
 
 // A peer that has filled the window acknowledges from its right edge.

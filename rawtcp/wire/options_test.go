@@ -15,6 +15,7 @@ import (
 // What Linux 6.18 sends on loopback, caught with tcpdump, for each setting of
 // tcp_timestamps, tcp_sack and tcp_window_scaling; then what its segments
 // without SYN look like; then RFC 5482's option, which it does not have, and RFC 7413's.
+// MUST-4, MUST-68, MUST-69.
 func TestOptionsAsLinuxSendsThem(t *testing.T) {
 	for _, c := range []struct {
 		options stack.Options
@@ -61,6 +62,7 @@ func TestOptionsAsLinuxSendsThem(t *testing.T) {
 }
 
 // What other hosts send, sane or not. The segment is accepted every time.
+// MUST-4, MUST-6, MUST-7, MUST-64.
 func TestParseOptions(t *testing.T) {
 	mss := stack.Options{MSS: 1460}
 	for name, c := range map[string]struct {

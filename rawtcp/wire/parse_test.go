@@ -18,6 +18,7 @@ const (
 	tcpHeader = `c350 1fb1 00000001 00000002 50 10 01f6 0000 0000 `
 )
 
+// MUST-50.
 func TestParse(t *testing.T) {
 	for name, c := range map[string]struct {
 		bytes string

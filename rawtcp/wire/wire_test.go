@@ -66,6 +66,7 @@ func articleSYN() *wire.Packet {
 }
 
 // The bytes were put down by hand from RFC 791, RFC 8200 and RFC 9293.
+// MUST-2.
 func TestGolden(t *testing.T) {
 	data := &wire.Packet{
 		Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2"),
