@@ -16,6 +16,9 @@ type Config struct {
 	// MSS limits the segment size that is announced and sent, in octets of
 	// payload without options; the least is 48. The default is what MTU leaves.
 	MSS int
+	// Offload lets Next return segments of up to so many octets of payload, for
+	// a link that cuts them: see Segment.GSOSize. Zero: one MSS at most.
+	Offload int
 	// SendBuffer bounds what Write accepts ahead of the peer's
 	// acknowledgment, ReceiveBuffer what is held for Read and so the window
 	// offered. Octets; the default is 1 MiB each.

@@ -25,7 +25,8 @@ func (c *Conn) next(now time.Time, seg *Segment) (Reason, bool) {
 		return Reason{}, false
 	case StateSynSent, StateSynReceived:
 		if c.snd.nxt == c.snd.iss {
-			return c.sendNew(now, seg, c.snd.iss.Add(1)), true
+			c.push(now, c.snd.iss.Add(1))
+			return c.sendNew(now, seg, c.snd.iss), true
 		}
 	}
 	if r, ok := c.nextRetransmission(now, seg); ok {
@@ -98,45 +99,65 @@ func (c *Conn) resend(now time.Time, seg *Segment, s *sent) {
 	c.fill(now, seg, s.seq, s.end)
 }
 
-// nextData sends new data, and the FIN behind it, as far as the two windows,
-// Nagle and silly-window avoidance allow (RFC 9293, section 3.8.6.2.1).
+// nextData sends new data, and the FIN behind it. Where the link cuts (see
+// Config.Offload), it sends in one what would be one segment after the other.
 func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
-	if c.unsent() == 0 {
-		return Reason{}, false
-	}
-	queued := c.sendEnd().Sub(c.snd.nxt)
-	usable := c.snd.una.Add(c.snd.wnd).Sub(c.snd.nxt)
-	size := min(queued, c.room(), usable)
-	fin := c.snd.closed && size == queued && size < usable
-	if size <= 0 && !fin {
+	end, ok := c.nextRun()
+	if !ok {
 		return Reason{}, false
 	}
 	probe := c.owed.tailProbe
-	if c.board.pipe(c.flight())+size > c.cc.cwnd+c.limitedTransmit() && !probe {
-		return Reason{}, false
-	}
-	idle := c.cfg.NoDelay || c.flight() == 0 // Nagle: wait while something is outstanding
-	switch {
-	case size == c.room(), fin, c.owed.override, probe:
-	case idle && size == queued:
-	case idle && 2*size >= c.snd.maxWnd:
-	default:
-		return Reason{}, false
-	}
 	c.owed.override, c.owed.tailProbe = false, false
-	end := c.snd.nxt.Add(size)
-	if fin {
-		end = end.Add(1)
+	from := c.snd.nxt
+	c.push(now, end)
+	alone := probe || c.rcv.twice != SACKBlock{} // one segment alone reports it (RFC 2883, section 4)
+	for ok && !alone && c.snd.nxt.Sub(from)+c.room() <= c.cfg.Offload {
+		if end, ok = c.nextRun(); ok {
+			c.push(now, end)
+		}
 	}
-	why := c.sendNew(now, seg, end)
+	why := c.sendNew(now, seg, from)
 	if probe {
 		why.Kind = ReasonTailProbe
 	}
 	return why, true
 }
 
-// sendNew sends the sequence numbers from SND.NXT to end for the first time.
-func (c *Conn) sendNew(now time.Time, seg *Segment, end Seq) Reason {
+// nextRun is where the next segment of new data ends, as far as the two
+// windows, Nagle and silly-window avoidance allow one (RFC 9293, section
+// 3.8.6.2.1).
+func (c *Conn) nextRun() (end Seq, ok bool) {
+	if c.unsent() == 0 {
+		return 0, false
+	}
+	queued := c.sendEnd().Sub(c.snd.nxt)
+	usable := c.snd.una.Add(c.snd.wnd).Sub(c.snd.nxt)
+	size := min(queued, c.room(), usable)
+	fin := c.snd.closed && size == queued && size < usable
+	if size <= 0 && !fin {
+		return 0, false
+	}
+	if c.board.pipe(c.flight())+size > c.cc.cwnd+c.limitedTransmit() && !c.owed.tailProbe {
+		return 0, false
+	}
+	idle := c.cfg.NoDelay || c.flight() == 0 // Nagle: wait while something is outstanding
+	switch {
+	case size == c.room(), fin, c.owed.override, c.owed.tailProbe:
+	case idle && size == queued:
+	case idle && 2*size >= c.snd.maxWnd:
+	default:
+		return 0, false
+	}
+	end = c.snd.nxt.Add(size)
+	if fin {
+		end = end.Add(1)
+	}
+	return end, true
+}
+
+// push notes that the sequence numbers from SND.NXT to end go out, in a segment
+// of their own on the wire.
+func (c *Conn) push(now time.Time, end Seq) {
 	if c.flight() == 0 {
 		if now.Sub(c.sentAt) > c.rtt.rto() {
 			c.cc.restart()
@@ -145,9 +166,13 @@ func (c *Conn) sendNew(now time.Time, seg *Segment, end Seq) Reason {
 	}
 	c.sentAt = now
 	c.board.push(c.snd.nxt, end, now)
-	c.fill(now, seg, c.snd.nxt, end)
 	c.snd.nxt = end
 	c.snd.probed = false
+}
+
+// sendNew sends for the first time what lies from a sequence number to SND.NXT.
+func (c *Conn) sendNew(now time.Time, seg *Segment, from Seq) Reason {
+	c.fill(now, seg, from, c.snd.nxt)
 	switch {
 	case seg.Flags.Has(SYN | ACK):
 		return Reason{Kind: ReasonSYNACK}
@@ -237,6 +262,9 @@ func (c *Conn) fill(now time.Time, seg *Segment, from, end Seq) {
 	seg.Ack = c.rcv.nxt
 	if last := minSeq(end, c.sendEnd()); from.Less(last) {
 		seg.Payload = c.out.slice(from, last)
+		if c.cfg.Offload > 0 {
+			seg.GSOSize = c.room()
+		}
 		if last == c.sendEnd() { // the queue is empty behind it (MUST-61)
 			seg.Flags |= PSH
 		}

@@ -46,6 +46,12 @@ type Segment struct {
 	Urgent           uint16 // the urgent pointer; counts only with the URG flag
 	Options          Options
 	Payload          []byte
+
+	// GSOSize, if not 0, says that the link is to cut the payload into segments
+	// of so many octets, the last perhaps of fewer, and to complete their
+	// checksums. Headers and options are the same in all, but for Seq; PSH and
+	// FIN belong to the last. It is no part of what is on the wire.
+	GSOSize int
 }
 
 // Len is SEG.LEN: the octets of sequence space that the segment takes. SYN and
