@@ -29,8 +29,9 @@ var zeros [ipv6HeaderLen + tcpHeaderLen]byte
 
 // AppendHeaders appends the IP and TCP headers of p to b, with their checksums.
 // The payload counts in lengths and checksum but is not appended: it can stay
-// where it is. Options are written as Linux writes them. The error is
-// ErrAddresses, ErrOptions or ErrTooLong, and then b comes back as it was.
+// where it is. Options are written as Linux writes them. Where GSOSize is not 0,
+// the checksum is partial: see Pieces. The error is ErrAddresses, ErrOptions or
+// ErrTooLong, and then b comes back as it was.
 func AppendHeaders(b []byte, p *Packet) ([]byte, error) {
 	var ipLen int
 	switch {
@@ -63,8 +64,12 @@ func AppendHeaders(b []byte, p *Packet) ([]byte, error) {
 		putIPv6(ip, p, length)
 	}
 	putTCP(tcp, &p.Segment)
-	s := sum(tcp, pseudoHeader(ip, protoTCP, length))
-	binary.BigEndian.PutUint16(tcp[16:], ^fold(sum(p.Payload, s)))
+	pseudo := pseudoHeader(ip, protoTCP, length)
+	if p.GSOSize > 0 {
+		binary.BigEndian.PutUint16(tcp[16:], fold(pseudo))
+	} else {
+		binary.BigEndian.PutUint16(tcp[16:], ^fold(sum(p.Payload, sum(tcp, pseudo))))
+	}
 	return out, nil
 }
 

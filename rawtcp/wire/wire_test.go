@@ -26,7 +26,7 @@ func unhex(t testing.TB, s string) []byte {
 }
 
 // encode is the whole packet, payload and all.
-func encode(t testing.TB, p *wire.Packet) []byte {
+func encode(t rapid.TB, p *wire.Packet) []byte {
 	t.Helper()
 	b, err := wire.AppendHeaders(nil, p)
 	if err != nil {
