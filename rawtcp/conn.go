@@ -28,7 +28,7 @@ type Conn struct {
 	writing       sync.Mutex // one Write at a time, so that none cuts into another
 
 	// The host's lock guards all that follows, and tcp.
-	canRead, canWrite sync.Cond
+	canRead, canWrite cond
 	readBy, writeBy   limit
 	closed            bool
 	buried            bool  // has ended, and is remembered for a moment
@@ -47,7 +47,8 @@ type Conn struct {
 func newConn(h *Host, tcp *stack.Conn, id pair, tap Tap) *Conn {
 	c := &Conn{host: h, tcp: tcp, local: id.local, remote: id.remote, index: -1, linger: -1}
 	c.watch.tap = tap
-	c.canRead.L, c.canWrite.L = &h.mu, &h.mu
+	c.canRead.init(h)
+	c.canWrite.init(h)
 	c.readBy.cond, c.writeBy.cond = &c.canRead, &c.canWrite
 	c.ipID = uint16(stack.TimestampOffset(h.secret, id.remote, id.local))
 	return c
@@ -56,11 +57,13 @@ func newConn(h *Host, tcp *stack.Conn, id pair, tap Tap) *Conn {
 // wake tells who waits that there may be something to do.
 func (c *Conn) wake() {
 	if c.tcp.Readable() {
-		c.canRead.Broadcast()
+		c.canRead.broadcast()
 	}
-	c.canWrite.Broadcast()
+	if c.tcp.Writable() {
+		c.canWrite.broadcast()
+	}
 	if c.listener != nil && c.tcp.State().Synchronized() {
-		c.listener.canAccept.Broadcast()
+		c.listener.canAccept.broadcast()
 	}
 }
 
@@ -68,7 +71,7 @@ func (c *Conn) wake() {
 func (c *Conn) Read(b []byte) (int, error) {
 	h := c.host
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	for {
 		if err := c.usable(&c.readBy); err != nil {
 			return 0, c.opError("read", err)
@@ -85,7 +88,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, c.opError("read", c.cause(err))
 		}
-		c.canRead.Wait()
+		c.canRead.wait()
 	}
 }
 
@@ -96,7 +99,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 	defer c.writing.Unlock()
 	h := c.host
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	written := 0
 	for {
 		if err := c.usable(&c.writeBy); err != nil {
@@ -114,7 +117,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 		if written == len(b) {
 			return written, nil
 		}
-		c.canWrite.Wait()
+		c.canWrite.wait()
 	}
 }
 
@@ -165,8 +168,8 @@ func (c *Conn) Close() error {
 		c.tcp.Close(c.at(now))
 	}
 	h.flush(now, c)
-	c.canRead.Broadcast()
-	c.canWrite.Broadcast()
+	c.canRead.broadcast()
+	c.canWrite.broadcast()
 	return nil
 }
 
@@ -180,8 +183,8 @@ func (c *Conn) Abort() {
 	now := time.Now()
 	c.tcp.Abort(c.at(now))
 	h.flush(now, c)
-	c.canRead.Broadcast()
-	c.canWrite.Broadcast()
+	c.canRead.broadcast()
+	c.canWrite.broadcast()
 }
 
 // Wait waits until a connection that was closed has delivered its data and its
@@ -191,7 +194,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 	h := c.host
 	defer h.wakeWith(ctx, &c.canWrite)()
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	for {
 		switch state := c.tcp.State(); {
 		case state == stack.StateClosed && c.tcp.Err() != nil:
@@ -201,7 +204,7 @@ func (c *Conn) Wait(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return c.opError("close", ctx.Err())
 		}
-		c.canWrite.Wait()
+		c.canWrite.wait()
 	}
 }
 
@@ -219,7 +222,7 @@ func (c *Conn) Drain(ctx context.Context) error {
 	h := c.host
 	defer h.wakeWith(ctx, &c.canWrite)()
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	for {
 		s := c.tcp.Snapshot()
 		switch {
@@ -234,7 +237,7 @@ func (c *Conn) Drain(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return c.opError("write", ctx.Err())
 		}
-		c.canWrite.Wait()
+		c.canWrite.wait()
 	}
 }
 
@@ -277,7 +280,7 @@ func (c *Conn) setLimits(t time.Time, limits ...*limit) error {
 type limit struct {
 	at    time.Time
 	timer *time.Timer
-	cond  *sync.Cond
+	cond  *cond
 }
 
 func (l *limit) passed() bool { return !l.at.IsZero() && !time.Now().Before(l.at) }
@@ -289,12 +292,12 @@ func (l *limit) set(t time.Time) {
 	}
 	if !t.IsZero() {
 		l.timer = time.AfterFunc(time.Until(t), func() {
-			l.cond.L.Lock()
-			defer l.cond.L.Unlock()
-			l.cond.Broadcast()
+			l.cond.host.mu.Lock()
+			defer l.cond.host.mu.Unlock()
+			l.cond.broadcast()
 		})
 	}
-	l.cond.Broadcast()
+	l.cond.broadcast()
 }
 
 func (c *Conn) opError(op string, err error) error {

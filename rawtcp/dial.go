@@ -130,7 +130,7 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, left int) (*Co
 
 	start := time.Now()
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	for {
 		// A soft error does not end the attempt by itself (MUST-56), but it is
 		// reported (SHLD-25), and whoever dials gives up on it, as with the kernel.
@@ -151,7 +151,7 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, left int) (*Co
 				err = c.noAnswer(start)
 			}
 		default:
-			c.canWrite.Wait()
+			c.canWrite.wait()
 			continue
 		}
 		c.closed = true

@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"rawnc/stack"
@@ -33,7 +32,7 @@ func (h *Host) bury(c *Conn) {
 		defer h.mu.Unlock()
 		h.remove(c)
 	})
-	h.quiet.Broadcast()
+	h.quiet.broadcast()
 }
 
 // lastWords tells of the changes of state that no packet will tell of.
@@ -59,7 +58,7 @@ func (h *Host) remove(c *Conn) {
 		heap.Remove(&h.deadlines, c.index)
 	}
 	h.release(c.port)
-	h.quiet.Broadcast()
+	h.quiet.broadcast()
 	h.closeIfIdle()
 }
 
@@ -78,14 +77,14 @@ func Shutdown(ctx context.Context) error {
 // delivered its data and its FIN: it is closed, or in TIME-WAIT. A program that
 // ends earlier takes them with it.
 func (h *Host) Shutdown(ctx context.Context) error {
-	defer h.wakeWith(ctx, h.quiet)()
+	defer h.wakeWith(ctx, &h.quiet)()
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	for h.busy() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		h.quiet.Wait()
+		h.quiet.wait()
 	}
 	return nil
 }
@@ -100,10 +99,10 @@ func (h *Host) busy() bool {
 }
 
 // wakeWith lets the end of a context wake who waits on cond, until stop.
-func (h *Host) wakeWith(ctx context.Context, cond *sync.Cond) (stop func() bool) {
+func (h *Host) wakeWith(ctx context.Context, cond *cond) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		cond.Broadcast()
+		cond.broadcast()
 	})
 }

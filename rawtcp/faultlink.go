@@ -77,6 +77,8 @@ func (f *faultLink) read() {
 
 func (f *faultLink) ReadBatch(bufs [][]byte) (int, error) { return f.arrived.ReadBatch(bufs) }
 
+func (f *faultLink) Wake() { f.arrived.Wake() }
+
 func (f *faultLink) WriteBatch(pkts []Outgoing) (int, error) {
 	for i, p := range pkts {
 		if err := f.out.pass(Outgoing{Dst: p.Dst, Header: slices.Concat(p.Header, p.Payload)}); err != nil {

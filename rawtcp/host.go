@@ -2,9 +2,10 @@
 // net.Listener whose handshakes, data and closes are made here, by package
 // stack, and not by the kernel.
 //
-// A Host carries segments between a Link and the connections: one goroutine
-// reads packets in batches, hands each to its stack.Conn, and sends what the
-// connections then owe. A Tap sees every packet on its way.
+// A Host carries segments between a Link and the connections: it reads packets
+// in batches, hands each to its stack.Conn, and sends what the connections then
+// owe. Whoever waits for a packet does that work. A Tap sees every packet on its
+// way.
 //
 // It needs the capability CAP_NET_RAW, and Linux; a Host on an in-memory Link
 // needs neither.
@@ -23,7 +24,6 @@ import (
 type Host struct {
 	link   Link
 	secret [32]byte // of the initial sequence numbers
-	done   chan struct{}
 
 	mu        sync.Mutex
 	closed    bool
@@ -36,7 +36,17 @@ type Host struct {
 	timerAt   time.Time
 	out       outbox
 	pool      stack.Pool // of all connections' buffers
-	quiet     *sync.Cond // a connection has come to its end, or to TIME-WAIT
+	quiet     cond       // a connection has come to its end, or to TIME-WAIT
+
+	reading   bool        // somebody reads the link
+	leader    *cond       // what the one who reads it waits on; nil: nothing
+	followers []*cond     // those that somebody is blocked on
+	waking    int         // how many were woken and are not here yet
+	turns     int         // how often somebody has read the link
+	watch     *time.Timer // makes the host itself read where nobody does
+	watching  bool        // it runs
+	watched   int         // turns when it rang last
+	bufs      [][]byte    // of the one who reads
 }
 
 // A pair is what tells one connection from another. The addresses have no zone.
@@ -46,32 +56,35 @@ type pair struct{ local, remote netip.AddrPort }
 func NewHost(link Link) *Host {
 	h := &Host{
 		link:  link,
-		done:  make(chan struct{}),
 		conns: make(map[pair]*Conn),
 		ports: make(map[netip.AddrPort]*port),
 	}
 	rand.Read(h.secret[:])
-	h.quiet = sync.NewCond(&h.mu)
+	h.quiet.init(h)
 	h.timer = time.AfterFunc(time.Hour, h.tick)
 	h.timer.Stop()
-	go h.read()
+	h.bufs = newBuffers()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watching = true
+	h.watch = time.AfterFunc(standInAfter, h.standIn)
 	return h
 }
 
 // Close ends all connections with a RST, all listeners, and the link.
 func (h *Host) Close() error {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.abortAll(nil)
 	h.shut()
-	h.mu.Unlock()
-	<-h.done
+	for h.reading {
+		h.quiet.wait()
+	}
 	return nil
 }
 
 // fail ends everything when the link does.
 func (h *Host) fail(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.abortAll(err)
 	h.shut()
 }
@@ -99,6 +112,7 @@ func (h *Host) shut() {
 	}
 	h.closed = true
 	h.timer.Stop()
+	h.watch.Stop()
 	h.link.Close()
 }
 

@@ -12,27 +12,22 @@ import (
 // readBatch is how many packets one system call may bring.
 const readBatch = 32
 
-func (h *Host) read() {
-	defer close(h.done)
+// newBuffers are what a batch is read into: the kernel hands over what it has
+// put together, up to 64 KiB.
+func newBuffers() [][]byte {
 	bufs := make([][]byte, readBatch)
 	for i := range bufs {
-		bufs[i] = make([]byte, 1<<16+40) // the kernel hands over what it has put together: up to 64 KiB
+		bufs[i] = make([]byte, 1<<16+40)
 	}
-	for {
-		n, err := h.link.ReadBatch(bufs)
-		h.input(bufs[:n])
-		if err != nil {
-			h.fail(err)
-			return
-		}
-	}
+	return bufs
 }
 
 // input hands a batch of packets to their connections, and only then sends
 // what they owe, so that ACKs are put together (RFC 9293, MUST-58 and 59).
 func (h *Host) input(packets [][]byte) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	if len(packets) == 0 {
+		return
+	}
 	now := time.Now()
 	touched := make([]*Conn, 0, readBatch)
 	for _, b := range packets {

@@ -9,12 +9,15 @@ import (
 // because a packet's cost is the crossing, not its octets. The raw sockets are
 // one, an in-memory pair is another, and a link with faults wraps any.
 type Link interface {
-	// ReadBatch waits until at least one packet is there and reads as many as
-	// bufs has room for. It re-slices bufs[i] to the packet's length, up to its
-	// capacity, and returns how many it filled. A packet starts with its IP
-	// header; it may be TCP, or an ICMP error. After Close it returns
+	// ReadBatch waits until at least one packet is there, or Wake is called, and
+	// reads as many as bufs has room for. It re-slices bufs[i] to the packet's
+	// length, up to its capacity, and returns how many it filled. A packet starts
+	// with its IP header; it may be TCP, or an ICMP error. After Close it returns
 	// net.ErrClosed. One goroutine at a time may call it.
 	ReadBatch(bufs [][]byte) (int, error)
+	// Wake makes a waiting ReadBatch, or else the next, return at once, perhaps
+	// with no packet.
+	Wake()
 	// WriteBatch sends packets in order and returns how many it took. The
 	// error, if any, concerns packet n: it was not sent, and the caller goes on
 	// behind it. It does not keep the slices.

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -39,7 +38,7 @@ type Listener struct {
 	ports  []*port
 
 	// The host's lock guards what follows.
-	canAccept sync.Cond
+	canAccept cond
 	waiting   []*Conn // not accepted yet
 	closed    bool
 	by        limit
@@ -92,7 +91,7 @@ func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*L
 	if l.config.Backlog == 0 {
 		l.config.Backlog = 128
 	}
-	l.canAccept.L = &h.mu
+	l.canAccept.init(h)
 	l.by.cond = &l.canAccept
 	for i, addr := range want {
 		if i > 0 { // both families share a port
@@ -236,7 +235,7 @@ func (l *Listener) forget(c *Conn) {
 func (l *Listener) Accept() (net.Conn, error) {
 	h := l.host
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	for {
 		switch {
 		case l.closed:
@@ -251,7 +250,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 				return c, nil
 			}
 		}
-		l.canAccept.Wait()
+		l.canAccept.wait()
 	}
 }
 
@@ -284,7 +283,7 @@ func (h *Host) closeListener(l *Listener) {
 	for _, p := range l.ports {
 		h.release(p)
 	}
-	l.canAccept.Broadcast()
+	l.canAccept.broadcast()
 	h.closeIfIdle()
 }
 

@@ -8,13 +8,14 @@ import (
 // A queue holds packets that wait for ReadBatch, in memory.
 type queue struct {
 	packets chan []byte
+	woken   chan struct{}
 	ended   chan struct{}
 	once    sync.Once
 	err     error // why it ended
 }
 
 func newQueue(size int) *queue {
-	return &queue{packets: make(chan []byte, size), ended: make(chan struct{})}
+	return &queue{packets: make(chan []byte, size), woken: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // ReadBatch is that of a Link.
@@ -31,6 +32,7 @@ func (q *queue) ReadBatch(bufs [][]byte) (int, error) {
 	select {
 	case pkt := <-q.packets:
 		take(pkt)
+	case <-q.woken:
 	case <-q.ended:
 		return 0, q.err
 	}
@@ -43,6 +45,14 @@ func (q *queue) ReadBatch(bufs [][]byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// Wake is that of a Link.
+func (q *queue) Wake() {
+	select {
+	case q.woken <- struct{}{}:
+	default:
+	}
 }
 
 // end makes ReadBatch return err from now on.

@@ -1,7 +1,7 @@
 package rawtcp
 
 import (
-	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,9 +20,17 @@ type rawLink struct {
 	families [2]atomic.Pointer[rawFamily] // IPv4 and IPv6; nil until used
 	opening  sync.Mutex
 
-	wake int            // an eventfd that ends the poll of ReadBatch
-	poll [5]unix.PollFd // for ReadBatch: wake and the sockets
-	turn int            // which socket ReadBatch serves first
+	// ready is an epoll of all the sockets, in the poller of Go's runtime: who waits
+	// for it keeps no thread.
+	ready *os.File
+	wait  syscall.RawConn // of ready
+	epoll int             // its file descriptor
+	in    struct {        // of ReadBatch
+		bufs  [][]byte
+		n     int
+		err   error
+		tried func(uintptr) bool // reads, and reports whether there was anything
+	}
 
 	inUse  sync.RWMutex // held for reading while file descriptors are used
 	closed atomic.Bool
@@ -29,60 +39,59 @@ type rawLink struct {
 // newRawLink returns the link that is made of raw sockets. It needs
 // CAP_NET_RAW, as soon as it is asked for a route or a port.
 func newRawLink() (Link, error) {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return nil, os.NewSyscallError("eventfd", err)
+		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	return &rawLink{wake: wake}, nil
+	unix.SetNonblock(epoll, true) // os.NewFile looks for it
+	l := &rawLink{ready: os.NewFile(uintptr(epoll), "epoll"), epoll: epoll}
+	l.in.tried = func(uintptr) bool {
+		l.in.n, l.in.err = l.read(l.in.bufs)
+		return l.in.n > 0 || l.in.err != nil
+	}
+	if l.wait, err = l.ready.SyscallConn(); err != nil {
+		return nil, err
+	}
+	return l, nil
 }
 
-func (l *rawLink) ReadBatch(bufs [][]byte) (int, error) {
+func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 	l.inUse.RLock()
 	defer l.inUse.RUnlock()
-	for !l.closed.Load() {
-		if n, err := l.waitAndRead(bufs); n > 0 || err != nil {
-			return n, err
-		}
+	l.in.bufs = bufs
+	waitErr := l.wait.Read(l.in.tried)
+	switch {
+	case l.closed.Load():
+		return 0, net.ErrClosed
+	case errors.Is(waitErr, os.ErrDeadlineExceeded): // that of Wake
+		return 0, l.ready.SetReadDeadline(time.Time{})
+	case waitErr != nil:
+		return 0, waitErr
 	}
-	return 0, net.ErrClosed
+	return l.in.n, l.in.err
 }
 
-// waitAndRead waits until something happens and reads what there is, which may
-// be nothing.
-func (l *rawLink) waitAndRead(bufs [][]byte) (int, error) {
-	poll := append(l.poll[:0], unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN})
-	sockets := make([]*rawSocket, 0, 4) // those of poll[1:]
-	for i := range l.families {
-		if f := l.families[i].Load(); f != nil {
-			for _, s := range [2]*rawSocket{&f.tcp, &f.icmp} {
-				sockets = append(sockets, s)
-				poll = append(poll, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
-			}
-		}
-	}
-	if _, err := unix.Poll(poll, -1); err == unix.EINTR {
-		return 0, nil
-	} else if err != nil {
-		return 0, os.NewSyscallError("poll", err)
-	}
-	if poll[0].Revents != 0 {
-		var count [8]byte
-		unix.Read(l.wake, count[:])
+// read reads what there is, which may be nothing.
+func (l *rawLink) read(bufs [][]byte) (int, error) {
+	var events [4]unix.EpollEvent
+	there, err := unix.EpollWait(l.epoll, events[:], 0)
+	if err != nil && err != unix.EINTR {
+		return 0, os.NewSyscallError("epoll_wait", err)
 	}
 	n := 0
-	l.turn++ // who comes first may fill bufs, so it is not always the same
-	for i := range sockets {
-		i = (i + l.turn) % len(sockets)
-		if poll[i+1].Revents == 0 || n == len(bufs) {
-			continue
+	for _, e := range events[:max(there, 0)] { // the kernel takes turns in which is the first
+		if n == len(bufs) {
+			break
 		}
-		got, err := sockets[i].read(bufs[n:])
+		got, err := l.families[e.Fd/2].Load().sockets()[e.Fd%2].read(bufs[n:])
 		if n += got; err != nil {
 			return n, err
 		}
 	}
 	return n, nil
 }
+
+func (l *rawLink) Wake() { l.ready.SetReadDeadline(time.Unix(1, 0)) }
 
 func (l *rawLink) WriteBatch(pkts []Outgoing) (int, error) {
 	l.inUse.RLock()
@@ -134,21 +143,15 @@ func (l *rawLink) Close() error {
 	if l.closed.Swap(true) {
 		return nil
 	}
-	l.interrupt()
+	l.Wake()
 	l.inUse.Lock() // once nobody uses them
 	defer l.inUse.Unlock()
 	for i := range l.families {
 		if f := l.families[i].Load(); f != nil {
-			unix.Close(f.tcp.fd)
-			unix.Close(f.icmp.fd)
+			f.close()
 		}
 	}
-	return os.NewSyscallError("close", unix.Close(l.wake))
-}
-
-// interrupt makes a waiting ReadBatch look again.
-func (l *rawLink) interrupt() {
-	unix.Write(l.wake, binary.NativeEndian.AppendUint64(nil, 1))
+	return l.ready.Close()
 }
 
 // family returns the sockets of an IP version, and opens them if need be.
@@ -156,10 +159,11 @@ func (l *rawLink) family(ipv6 bool) (*rawFamily, error) {
 	if l.closed.Load() {
 		return nil, net.ErrClosed
 	}
-	p := &l.families[0]
+	which := 0
 	if ipv6 {
-		p = &l.families[1]
+		which = 1
 	}
+	p := &l.families[which]
 	if f := p.Load(); f != nil {
 		return f, nil
 	}
@@ -173,7 +177,14 @@ func (l *rawLink) family(ipv6 bool) (*rawFamily, error) {
 		return nil, err
 	}
 	p.Store(f)
-	l.interrupt() // a waiting ReadBatch doesn't know them
+	for i, s := range f.sockets() {
+		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(2*which + i)}
+		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
+			p.Store(nil)
+			f.close()
+			return nil, os.NewSyscallError("epoll_ctl", err)
+		}
+	}
 	return f, nil
 }
 

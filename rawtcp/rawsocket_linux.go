@@ -52,6 +52,13 @@ func openFamily(ipv6 bool) (*rawFamily, error) {
 	return f, nil
 }
 
+func (f *rawFamily) sockets() [2]*rawSocket { return [2]*rawSocket{&f.tcp, &f.icmp} }
+
+func (f *rawFamily) close() {
+	unix.Close(f.tcp.fd)
+	unix.Close(f.icmp.fd)
+}
+
 // pass lets the segments to a reserved port through.
 func (f *rawFamily) pass(port uint16) {
 	f.filtering.Lock()

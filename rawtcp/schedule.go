@@ -44,7 +44,7 @@ func (h *Host) flush(now time.Time, c *Conn) {
 	case stack.StateListen: // where a passive one goes back to means here that it ends
 		h.remove(c)
 	case stack.StateTimeWait:
-		h.quiet.Broadcast()
+		h.quiet.broadcast()
 	}
 }
 

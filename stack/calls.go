@@ -78,6 +78,12 @@ func (c *Conn) Readable() bool {
 	return c.in.ready() > 0 || c.state == StateClosed || c.rcv.hasFIN && c.rcv.fin.Less(c.rcv.nxt)
 }
 
+// Writable reports whether a third of the send buffer is free, as Linux has it,
+// or Write would fail: less is not worth waking who writes.
+func (c *Conn) Writable() bool {
+	return c.out.len() <= c.cfg.SendBuffer/3*2 || c.snd.closed || c.state == StateClosed
+}
+
 // CloseWrite is CLOSE as RFC 9293 has it: no more data will be sent, a FIN
 // follows what is queued, and reading goes on.
 func (c *Conn) CloseWrite(time.Time) error {

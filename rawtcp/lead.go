@@ -1,0 +1,112 @@
+package rawtcp
+
+import (
+	"sync"
+	"time"
+)
+
+// Whoever waits does the work. A call that waits for a packet reads the link
+// itself, as the leader, and serves all connections with what comes, so that its
+// own packet wakes nobody else. Those who wait meanwhile follow: the leader wakes
+// them, and leaves the lead to who is woken first. Only where nobody waits does a
+// goroutine of the host's own read, after a moment.
+
+// standInAfter is how long nobody reads the link before the host does so by
+// itself. Between two calls of a program that reads or writes all the time it
+// should not come to that; and no peer should wait long for its ACK.
+const standInAfter = 500 * time.Microsecond
+
+// A cond is where calls wait for something that packets bring about. The host's
+// lock guards it.
+type cond struct {
+	host    *Host
+	woken   sync.Cond
+	blocked int // those who wait in woken
+	index   int // in host.followers, while anyone is blocked
+}
+
+func (c *cond) init(h *Host) {
+	c.host = h
+	c.woken.L = &h.mu
+}
+
+// wait waits until something may have happened, and leads meanwhile if nobody
+// else does. Its caller looks whether it has, waits again if not, and unlocks
+// the host with unlock in the end.
+func (c *cond) wait() {
+	h := c.host
+	if !h.reading && h.waking == 0 && !h.closed {
+		h.receive(c)
+		return
+	}
+	if c.blocked++; c.blocked == 1 {
+		c.index = len(h.followers)
+		h.followers = append(h.followers, c)
+	}
+	c.woken.Wait()
+	h.waking--
+}
+
+// broadcast wakes all who wait.
+func (c *cond) broadcast() {
+	h := c.host
+	if h.leader == c {
+		h.link.Wake()
+	}
+	if c.blocked == 0 {
+		return
+	}
+	h.waking += c.blocked
+	c.blocked = 0
+	last := h.followers[len(h.followers)-1]
+	h.followers[c.index], last.index = last, c.index
+	h.followers = h.followers[:len(h.followers)-1]
+	c.woken.Broadcast()
+}
+
+// receive reads a batch of packets, without the lock, and does what they ask
+// for. The leader waits on c, or is the host itself.
+func (h *Host) receive(c *cond) {
+	h.reading, h.leader = true, c
+	h.turns++
+	h.mu.Unlock()
+	n, err := h.link.ReadBatch(h.bufs)
+	h.mu.Lock()
+	h.leader = nil
+	h.input(h.bufs[:n])
+	h.reading = false
+	if err != nil {
+		h.fail(err)
+	}
+	if h.closed { // Close waits for it
+		h.quiet.broadcast()
+	}
+}
+
+// unlock is for those who may have led: they see to it that somebody will.
+func (h *Host) unlock() {
+	if !h.reading && h.waking == 0 && !h.watching && !h.closed {
+		h.watching = true
+		h.watch.Reset(standInAfter)
+	}
+	h.mu.Unlock()
+}
+
+// standIn leads, or makes a follower lead, unless somebody has done so since it
+// was here last.
+func (h *Host) standIn() {
+	h.mu.Lock()
+	defer h.unlock()
+	h.watching = false
+	if h.turns != h.watched {
+		h.watched = h.turns
+		return
+	}
+	for !h.reading && h.waking == 0 && !h.closed {
+		if len(h.followers) > 0 {
+			h.followers[0].broadcast()
+			return
+		}
+		h.receive(nil)
+	}
+}
