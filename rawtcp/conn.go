@@ -22,7 +22,8 @@ type Conn struct {
 	local, remote netip.AddrPort
 	ttl, tos      uint8
 	port          *port
-	listener      *Listener // that it was accepted from, or will be
+	listener      *Listener // that it is to be accepted from
+	ready         bool      // to be accepted
 	watch         watch
 	gate          Gate
 	writing       sync.Mutex // one Write at a time, so that none cuts into another
@@ -62,8 +63,8 @@ func (c *Conn) wake() {
 	if c.tcp.Writable() {
 		c.canWrite.broadcast()
 	}
-	if c.listener != nil && c.tcp.State().Synchronized() {
-		c.listener.canAccept.broadcast()
+	if c.listener != nil && !c.ready && c.tcp.State().Synchronized() {
+		c.listener.established(c)
 	}
 }
 

@@ -16,18 +16,28 @@ import (
 	"rawnc/stack"
 )
 
-// SYNs without a sender come to a listener, more than it holds half open. Who
-// really wants to connect still can.
-func TestHalfOpenGiveWay(t *testing.T) {
+// RFC4987-3.2-a, RFC4987-3.7-a: SYNs without a sender come to a listener, more than
+// it keeps half open. Who really wants to connect still can: a cookie answers.
+func TestFloodOfSYNs(t *testing.T) {
 	la, lb := MemoryPair(addrA, addrB, 1500)
 	a, b := NewHost(la), NewHost(lb)
 	defer a.Close()
 	defer b.Close()
-	l, err := (&ListenConfig{Host: b, Backlog: 8}).Listen(context.Background(), "tcp", "192.0.2.2:80")
+	var cookies, returned int
+	tap := func(e *Event) {
+		if e.Reason.Kind == stack.ReasonSYNCookie {
+			cookies++
+		}
+		if len(e.Transitions) > 0 && e.Transitions[0].Cause == stack.CauseCookie {
+			returned++
+		}
+	}
+	l, err := (&ListenConfig{Host: b, Backlog: 8, Tap: tap}).Listen(context.Background(), "tcp", "192.0.2.2:80")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 100 {
+	const strangers, clients = 100, 8
+	for i := range strangers {
 		p := wire.Packet{Src: netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), Dst: addrB, TTL: 64, ID: 1,
 			Segment: stack.Segment{SrcPort: 1000, DstPort: 80, Flags: stack.SYN}}
 		header, err := wire.AppendHeaders(nil, &p)
@@ -36,17 +46,160 @@ func TestHalfOpenGiveWay(t *testing.T) {
 		}
 		la.WriteBatch([]Outgoing{{Dst: addrB, Header: header}})
 	}
-	c, err := (&Dialer{Host: a, Timeout: time.Minute}).Dial("tcp", "192.0.2.2:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s, err := l.Accept(); err != nil || s.RemoteAddr().String() != c.LocalAddr().String() {
-		t.Errorf("accepted %v, %v; want %v", s, err, c.LocalAddr())
+	for range clients {
+		c, err := (&Dialer{Host: a, Timeout: time.Minute}).Dial("tcp", "192.0.2.2:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("hello"))
+		s, err := l.Accept()
+		if err != nil || s.RemoteAddr().String() != c.LocalAddr().String() {
+			t.Fatalf("accepted %v, %v; want %v", s, err, c.LocalAddr())
+		}
+		if got, err := io.ReadAll(io.LimitReader(s, 5)); string(got) != "hello" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n := len(b.conns); n > 8+1 {
-		t.Errorf("%d connections are remembered, want at most the 8 half open and the one", n)
+	if n := len(b.conns); n > 8+clients {
+		t.Errorf("%d connections are kept, want at most the 8 half open and the clients' %d", n, clients)
+	}
+	if cookies != strangers-8+clients || returned != clients {
+		t.Errorf("%d cookies were sent, and %d came back; want %d and %d", cookies, returned, strangers-8+clients, clients)
+	}
+}
+
+// Nobody accepts: beyond the backlog no SYN is answered. Once there is room,
+// whoever tries on gets in.
+func TestBacklogIsFull(t *testing.T) {
+	a, b := hosts(t)
+	l, err := (&ListenConfig{Host: b, Backlog: 2}).Listen(context.Background(), "tcp", "192.0.2.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Dialer{Host: a, Config: stack.Config{InitialRTO: 10 * time.Millisecond}}
+	for range 2 {
+		if _, err := d.Dial("tcp", "192.0.2.2:80"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(b, func() bool { return len(l.(*Listener).ready) == 2 })
+	late := make(chan error)
+	go func() {
+		_, err := d.Dial("tcp", "192.0.2.2:80")
+		late <- err
+	}()
+	until(a, func() (unanswered bool) {
+		for _, c := range a.conns {
+			unanswered = unanswered || c.tcp.State() == stack.StateSynSent && c.tcp.Snapshot().Retransmits > 0
+		}
+		return unanswered
+	})
+	if _, err := l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-late; err != nil {
+		t.Error(err)
+	}
+}
+
+// MUST-41, MUST-42: LISTEN on a port from which connections were opened: one that
+// stands, one in SYN-SENT, one in SYN-RECEIVED. They go on, and so they do where
+// LISTEN is refused, because the port is served already.
+func TestListenBesideConnections(t *testing.T) {
+	a, b := hosts(t)
+	listenAt := func(h *Host, address string) net.Listener {
+		t.Helper()
+		l, err := (&ListenConfig{Host: h}).Listen(context.Background(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	const local = "192.0.2.1:1000"
+	far := listenAt(b, "192.0.2.2:80")
+	d := Dialer{Host: a, LocalAddr: netip.MustParseAddrPort(local)}
+	c, err := d.Dial("tcp", "192.0.2.2:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := far.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Nobody has the address 192.0.2.9: the SYN stays unanswered, and so does the
+	// SYN,ACK to one from there.
+	stranger := pair{netip.MustParseAddrPort(local), netip.MustParseAddrPort("192.0.2.9:80")}
+	go d.Dial("tcp", stranger.remote.String())
+	state := func() (s stack.State) {
+		if c := a.conns[stranger]; c != nil {
+			s = c.tcp.State()
+		}
+		return s
+	}
+	until(a, func() bool { return state() == stack.StateSynSent })
+	listenAt(a, local).Close()
+
+	l := listenAt(a, local)
+	if _, err := (&ListenConfig{Host: a}).Listen(context.Background(), "tcp", local); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a second listener on the port: %v, want address in use", err)
+	}
+	p := wire.Packet{Src: stranger.remote.Addr(), Dst: addrA, TTL: 64, ID: 1,
+		Segment: stack.Segment{SrcPort: 80, DstPort: 1000, Seq: 5, Flags: stack.SYN}}
+	header, err := wire.AppendHeaders(nil, &p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock()
+	a.input([][]byte{header})
+	a.mu.Unlock()
+	until(a, func() bool { return state() == stack.StateSynReceived })
+
+	// The listener serves, and the connections are what they were.
+	if _, err := (&Dialer{Host: b}).Dial("tcp", local); err != nil {
+		t.Error(err)
+	}
+	if _, err := l.Accept(); err != nil {
+		t.Error(err)
+	}
+	l.Close()
+	until(a, func() bool { return state() == stack.StateSynReceived })
+	listenAt(a, local)
+	until(a, func() bool { return state() == stack.StateSynReceived })
+	c.Write([]byte("hello"))
+	if got, err := io.ReadAll(io.LimitReader(s, 5)); string(got) != "hello" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// A port that is served at every address can be dialled from.
+func TestDialFromServedPort(t *testing.T) {
+	a, b := hosts(t)
+	for h, address := range map[*Host]string{a: ":1000", b: "192.0.2.2:80"} {
+		if _, err := (&ListenConfig{Host: h}).Listen(context.Background(), "tcp4", address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := (&ListenConfig{Host: a}).Listen(context.Background(), "tcp4", "192.0.2.1:1000"); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("listening at one address where all are served: %v, want address in use", err)
+	}
+	d := Dialer{Host: a, LocalAddr: netip.MustParseAddrPort("192.0.2.1:1000")}
+	if c, err := d.Dial("tcp", "192.0.2.2:80"); err != nil || c.LocalAddr().String() != "192.0.2.1:1000" {
+		t.Errorf("dialled %v, %v", c, err)
+	}
+}
+
+// until waits for something that a host does by itself.
+func until(h *Host, done func() bool) {
+	for {
+		h.mu.Lock()
+		ok := done()
+		h.mu.Unlock()
+		if ok {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

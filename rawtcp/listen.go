@@ -25,8 +25,9 @@ type ListenConfig struct {
 	Tap    Tap
 	Gate   Gate
 	// Backlog bounds the connections that wait to be accepted, and those that are
-	// half open; 0 means 128. Of the latter the oldest gives way to a new SYN; a
-	// SYN beyond the former is not answered.
+	// half open; 0 means 128. A SYN beyond the former is not answered. One beyond
+	// the latter is answered with a SYN cookie for its ISN, and not kept (RFC 4987);
+	// with a Gate, which may take long, it is not answered.
 	Backlog int
 }
 
@@ -39,7 +40,9 @@ type Listener struct {
 
 	// The host's lock guards what follows.
 	canAccept cond
-	waiting   []*Conn // not accepted yet
+	halfOpen  int       // connections whose SYN,ACK is not acknowledged yet
+	ready     []*Conn   // to be accepted
+	cookieAt  time.Time // when a SYN was last answered with a cookie
 	closed    bool
 	by        limit
 }
@@ -109,8 +112,11 @@ func (lc *ListenConfig) listen(ctx context.Context, network, address string) (*L
 
 // serve gives a local port to a listener.
 func (h *Host) serve(l *Listener, addr netip.AddrPort) error {
-	if p := h.ports[unzoned(addr)]; p != nil && p.server != nil && !p.server.closed {
-		return syscall.EADDRINUSE
+	for _, at := range []netip.AddrPort{unzoned(addr), everywhere(addr)} {
+		p := h.ports[at]
+		if p != nil && (at != unzoned(addr) || p.server != nil && !p.server.closed) {
+			return syscall.EADDRINUSE
+		}
 	}
 	addr, p, err := h.reserve(addr)
 	if err != nil {
@@ -133,8 +139,8 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 		return nil
 	}
 	l := port.server
-	syn := p.Flags&(stack.SYN|stack.ACK|stack.RST) == stack.SYN && !l.closed
-	if syn && !l.room() {
+	opens, cookie := l.admits(now, p, least)
+	if opens && len(l.ready) >= l.config.Backlog || cookie && l.config.Gate != nil {
 		return nil
 	}
 	peer := id.remote.Addr()
@@ -152,6 +158,9 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 	if l.config.ISN != nil {
 		cfg.ISS = *l.config.ISN
 	}
+	if cookie {
+		cfg.Cookie = &stack.Cookie{Secret: h.secret, Local: id.local, Remote: id.remote}
+	}
 	var c *Conn
 	if l.config.Tap != nil {
 		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
@@ -161,48 +170,45 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 	c.port = port
 	port.users++
 	h.conns[id] = c
-	if syn {
+	if opens {
 		c.tcp.Listen(id.local.Port())
 		c.watch.transitions = nil // each connection starts in LISTEN
 		c.listener = l
-		l.waiting = append(l.waiting, c)
+		l.halfOpen++
 	}
 	return c
+}
+
+// admits reports whether a segment may open a connection, and whether by a
+// cookie: a SYN that comes when too many are half open gets one, and an ACK may
+// bring one back. A SYN to a port pair that was in TIME-WAIT, for which there is a
+// least initial sequence number, is kept in any case: its sender is no stranger.
+func (l *Listener) admits(now time.Time, p *wire.Packet, least stack.Seq) (opens, cookie bool) {
+	if l.closed {
+		return false, false
+	}
+	switch p.Flags & (stack.SYN | stack.ACK | stack.RST) {
+	case stack.SYN:
+		if cookie = l.halfOpen >= l.config.Backlog && least == 0; cookie {
+			l.cookieAt = now
+		}
+		return true, cookie
+	case stack.ACK:
+		cookie = !l.cookieAt.IsZero() && now.Sub(l.cookieAt) < stack.CookieLife
+		return cookie, cookie
+	}
+	return false, false
 }
 
 // served finds the port with a listener, present or past, that an address
 // belongs to.
 func (h *Host) served(local netip.AddrPort) *port {
-	any := netip.IPv4Unspecified()
-	if local.Addr().Is6() {
-		any = netip.IPv6Unspecified()
-	}
-	for _, at := range []netip.AddrPort{local, netip.AddrPortFrom(any, local.Port())} {
+	for _, at := range []netip.AddrPort{local, everywhere(local)} {
 		if p := h.ports[at]; p != nil && p.server != nil {
 			return p
 		}
 	}
 	return nil
-}
-
-// room makes room for one more connection, if there is any to be had. Those that
-// are open have a right to be accepted; of those half open the oldest gives way,
-// so that SYNs without a sender cannot keep others out for long (RFC 4987).
-func (l *Listener) room() bool {
-	var oldest *Conn
-	half := 0
-	for _, c := range l.waiting {
-		if !c.tcp.State().Synchronized() {
-			half++
-			if oldest == nil {
-				oldest = c
-			}
-		}
-	}
-	if half >= l.config.Backlog {
-		l.host.remove(oldest)
-	}
-	return len(l.waiting)-half < l.config.Backlog
 }
 
 // zone is the zone of a link-local address of this machine, which its peers
@@ -224,10 +230,22 @@ func (l *Listener) zone(local netip.Addr) string {
 	return ""
 }
 
+// established moves a connection from the half-open ones to those that are to be
+// accepted.
+func (l *Listener) established(c *Conn) {
+	l.halfOpen--
+	l.ready = append(l.ready, c)
+	c.ready = true
+	l.canAccept.broadcast()
+}
+
 // forget drops a connection that ended before it was accepted.
 func (l *Listener) forget(c *Conn) {
-	if i := slices.Index(l.waiting, c); i >= 0 {
-		l.waiting = slices.Delete(l.waiting, i, i+1)
+	c.listener = nil
+	if !c.ready {
+		l.halfOpen--
+	} else if i := slices.Index(l.ready, c); i >= 0 {
+		l.ready = slices.Delete(l.ready, i, i+1)
 	}
 }
 
@@ -243,12 +261,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 		case l.by.passed():
 			return nil, l.opError("accept", os.ErrDeadlineExceeded)
 		}
-		for i, c := range l.waiting {
-			if c.tcp.State().Synchronized() {
-				l.waiting = slices.Delete(l.waiting, i, i+1)
-				c.listener = nil
-				return c, nil
-			}
+		if len(l.ready) > 0 {
+			c := l.ready[0]
+			l.ready = slices.Delete(l.ready, 0, 1)
+			c.listener = nil
+			return c, nil
 		}
 		l.canAccept.wait()
 	}
@@ -276,9 +293,11 @@ func (l *Listener) Close() error {
 func (h *Host) closeListener(l *Listener) {
 	l.closed = true
 	now := time.Now()
-	for _, c := range slices.Clone(l.waiting) {
-		c.tcp.Abort(c.at(now))
-		h.flush(now, c)
+	for _, c := range h.conns {
+		if c.listener == l {
+			c.tcp.Abort(c.at(now))
+			h.flush(now, c)
+		}
 	}
 	for _, p := range l.ports {
 		h.release(p)

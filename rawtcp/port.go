@@ -17,11 +17,14 @@ type port struct {
 	server *Listener // that serves it, or did; nil: it was only dialled from
 }
 
-// reserve takes a local port, or shares one that this host has.
+// reserve takes a local port, or shares one that this host has at the address, or
+// at every address.
 func (h *Host) reserve(local netip.AddrPort) (netip.AddrPort, *port, error) {
-	if p := h.ports[unzoned(local)]; p != nil && local.Port() != 0 {
-		p.users++
-		return local, p, nil
+	for _, at := range []netip.AddrPort{unzoned(local), everywhere(local)} {
+		if p := h.ports[at]; p != nil && local.Port() != 0 {
+			p.users++
+			return local, p, nil
+		}
 	}
 	reserved, guard, err := h.link.Reserve(local)
 	if (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && h.cutTimeWait() {
@@ -61,6 +64,14 @@ func (h *Host) cutTimeWait() bool {
 		h.remove(c)
 	}
 	return len(waiting) > 0
+}
+
+// everywhere is the port at every address of the family.
+func everywhere(a netip.AddrPort) netip.AddrPort {
+	if a.Addr().Is6() {
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), a.Port())
+	}
+	return netip.AddrPortFrom(netip.IPv4Unspecified(), a.Port())
 }
 
 // unzoned is an address as it stands in a packet.

@@ -14,7 +14,7 @@ func (c *Conn) Receive(now time.Time, seg *Segment) {
 	case StateClosed:
 		c.verdict = VerdictNoConnection
 		if rst, ok := Reject(seg); ok {
-			c.owed.rst, c.owed.rstReason = &rst, ReasonNoConnection
+			c.owed.reply, c.owed.replyReason = &rst, ReasonNoConnection
 		}
 	case StateListen:
 		c.arrivesListen(now, seg)
@@ -50,7 +50,7 @@ func Reject(seg *Segment) (Segment, bool) {
 func (c *Conn) refuse(seg *Segment) {
 	c.verdict = VerdictBadAck
 	if rst, ok := Reject(seg); ok {
-		c.owed.rst, c.owed.rstReason = &rst, ReasonBadHandshakeACK
+		c.owed.reply, c.owed.replyReason = &rst, ReasonBadHandshakeACK
 	}
 }
 
@@ -61,9 +61,17 @@ func (c *Conn) arrivesListen(now time.Time, seg *Segment) {
 		c.verdict = VerdictIgnored
 	case seg.Flags.Has(ACK):
 		c.remotePort = seg.SrcPort
+		if c.cfg.Cookie != nil && c.cookieReturned(now, seg) {
+			c.arrivesOtherwise(now, seg)
+			return
+		}
 		c.refuse(seg)
 	case seg.Flags.Has(SYN):
 		c.remotePort = seg.SrcPort
+		if c.cfg.Cookie != nil {
+			c.answerWithCookie(now, seg)
+			return
+		}
 		c.start(now)
 		c.synArrived(now, seg)
 		c.setState(StateSynReceived, CauseSYN)
@@ -124,13 +132,7 @@ func (c *Conn) synArrived(now time.Time, seg *Segment) {
 	c.heard = now
 
 	o := &seg.Options
-	mss := int(o.MSS)
-	if mss == 0 { // MUST-15
-		if mss = defaultMSSIPv4; c.cfg.IPv6 {
-			mss = defaultMSSIPv6
-		}
-	}
-	c.snd.mss = min(c.snd.mss, max(mss, leastMSS))
+	c.snd.mss = min(c.snd.mss, c.peerMSS(o))
 	c.rcv.mss = min(c.cfg.MSS, defaultMSSIPv4)
 	c.sack = o.SACKPermitted && !c.cfg.NoSACK
 	if c.ts.on = o.HasTimestamps && !c.cfg.NoTimestamps; c.ts.on {
@@ -145,6 +147,17 @@ func (c *Conn) synArrived(now time.Time, seg *Segment) {
 	c.snd.wnd = int(seg.Window) // of a SYN: not scaled
 	c.snd.maxWnd = c.snd.wnd
 	c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
+}
+
+// peerMSS is the MSS that a SYN announces, or leaves to the default (MUST-15).
+func (c *Conn) peerMSS(o *Options) int {
+	switch {
+	case o.MSS != 0:
+		return max(int(o.MSS), leastMSS)
+	case c.cfg.IPv6:
+		return defaultMSSIPv6
+	}
+	return defaultMSSIPv4
 }
 
 // establish starts the data transfer: our SYN is acknowledged.

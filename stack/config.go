@@ -66,6 +66,10 @@ type Config struct {
 	// closed both ways; default 60 s, as Linux. RFC 9293 has no limit.
 	FinWait2 time.Duration
 
+	// Cookie, if not nil, has Listen keep nothing of a SYN: the connection stays
+	// in LISTEN until an ACK brings the cookie back.
+	Cookie *Cookie
+
 	// Watch, if not nil, is told what happens inside. It must not call the Conn.
 	Watch func(Event)
 }

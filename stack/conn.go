@@ -88,15 +88,15 @@ type Conn struct {
 
 // owed is what Next has to send beside data.
 type owed struct {
-	ack       ReasonKind // an ACK at once, and why; ReasonNone: not owed
-	dups      int        // immediate ACKs owed one for one to out-of-order segments (RFC 5681, 4.2)
-	pending   int        // octets received since the last ACK went out
-	probe     bool       // a window probe
-	keepAlive bool
-	tailProbe bool
-	override  bool // the SWS override timer ran out: send what there is (RFC 9293, 3.8.6.2.1)
-	rst       *Segment
-	rstReason ReasonKind
+	ack         ReasonKind // an ACK at once, and why; ReasonNone: not owed
+	dups        int        // immediate ACKs owed one for one to out-of-order segments (RFC 5681, 4.2)
+	pending     int        // octets received since the last ACK went out
+	probe       bool       // a window probe
+	keepAlive   bool
+	tailProbe   bool
+	override    bool     // the SWS override timer ran out: send what there is (RFC 9293, 3.8.6.2.1)
+	reply       *Segment // a RST or, in LISTEN, a SYN,ACK with a cookie; no more follows it
+	replyReason ReasonKind
 }
 
 // New returns a connection in the CLOSED state.
@@ -139,7 +139,7 @@ func (c *Conn) end(cause Cause, err error) {
 	c.setState(StateClosed, cause)
 	c.err, c.used = err, true
 	c.timers = timers{}
-	c.owed = owed{rst: c.owed.rst, rstReason: c.owed.rstReason}
+	c.owed = owed{reply: c.owed.reply, replyReason: c.owed.replyReason}
 	c.board = scoreboard{}
 	c.out.ack(c.sendEnd())
 	c.in.dropHeld()
@@ -147,11 +147,11 @@ func (c *Conn) end(cause Cause, err error) {
 
 // sendRST makes Next send a RST at SND.NXT (RFC 9293, section 3.10.5).
 func (c *Conn) sendRST(why ReasonKind) {
-	c.owed.rst = &Segment{
+	c.owed.reply = &Segment{
 		SrcPort: c.localPort, DstPort: c.remotePort,
 		Seq: c.snd.nxt, Ack: c.rcv.nxt, Flags: RST | ACK,
 	}
-	c.owed.rstReason = why
+	c.owed.replyReason = why
 }
 
 // Snapshot is a connection's variables at a moment, under the names of RFC

@@ -15,10 +15,10 @@ func (c *Conn) Next(now time.Time, seg *Segment) (Reason, bool) {
 }
 
 func (c *Conn) next(now time.Time, seg *Segment) (Reason, bool) {
-	if rst := c.owed.rst; rst != nil {
-		*seg = *rst
-		c.owed.rst = nil
-		return Reason{Kind: c.owed.rstReason}, true
+	if reply := c.owed.reply; reply != nil {
+		*seg = *reply
+		c.owed.reply = nil
+		return Reason{Kind: c.owed.replyReason}, true
 	}
 	switch c.state {
 	case StateClosed, StateListen:

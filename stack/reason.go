@@ -39,6 +39,7 @@ const (
 	ReasonNoConnection                        // RST: no such connection
 	ReasonBadHandshakeACK                     // RST: acknowledges a SYN that was never sent
 	ReasonTimeoutAbort                        // RST: the peer has not answered for too long
+	ReasonSYNCookie                           // the answer to a SYN that is not kept (RFC 4987)
 )
 
 // Verdict is what became of a segment that arrived.

@@ -50,6 +50,7 @@ const (
 	CauseTimeout                   // the peer did not answer for too long
 	CauseTimeWaitOver              // twice the maximum segment lifetime has passed
 	CauseICMP                      // the network refused the connection
+	CauseCookie                    // an ACK gave back the cookie that answered its SYN
 )
 
 // A Transition is one change of state and its cause.

@@ -31,6 +31,7 @@ var reasons = map[stack.ReasonKind]string{
 	stack.ReasonNoConnection:      "sent because there is no such connection",
 	stack.ReasonBadHandshakeACK:   "sent because the ACK is for a SYN that was never sent",
 	stack.ReasonTimeoutAbort:      "sent because the other side has not answered for too long",
+	stack.ReasonSYNCookie:         "sent to answer the SYN with a cookie: too many connections are half open, so nothing of the SYN is kept, and Seq holds what the ACK will bring back (RFC 4987)",
 }
 
 // reason is why our own stack sent the segment, if it did.
@@ -66,7 +67,7 @@ func (t *telling) stackSays() {
 	}
 	for _, tr := range t.Live.Transitions {
 		switch tr.Cause {
-		case stack.CauseTimeout, stack.CauseICMP, stack.CauseTimeWaitOver:
+		case stack.CauseTimeout, stack.CauseICMP, stack.CauseTimeWaitOver, stack.CauseCookie:
 			t.enter(ours, tr.To, tr.Cause)
 		}
 	}

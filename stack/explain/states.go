@@ -22,6 +22,7 @@ var causes = [...]string{
 	stack.CauseTimeout:      "the other side did not answer for too long",
 	stack.CauseTimeWaitOver: "twice the maximum segment lifetime has passed",
 	stack.CauseICMP:         "the network reports that the other side cannot be reached",
+	stack.CauseCookie:       "the Ack gives back the cookie, which tells of its SYN (RFC 4987)",
 }
 
 // enter changes the state of an end, and says so.
@@ -102,6 +103,8 @@ func (t *telling) open() {
 		return
 	}
 	switch {
+	case t.Live != nil && t.Live.Reason.Kind == stack.ReasonSYNCookie:
+		from.state = State{stack.StateListen, true}
 	case !from.state.Known:
 		from.state = State{stack.StateListen, true}
 		t.enter(from, stack.StateSynReceived, stack.CauseSYN)

@@ -57,6 +57,7 @@ var reasons = names[stack.ReasonKind]{
 	{"no-connection", stack.ReasonNoConnection},
 	{"bad-handshake-ACK", stack.ReasonBadHandshakeACK},
 	{"given-up", stack.ReasonTimeoutAbort},
+	{"cookie", stack.ReasonSYNCookie},
 }
 
 func reasonName(kind stack.ReasonKind) string { return reasons.of(kind) }
