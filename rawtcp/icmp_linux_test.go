@@ -133,14 +133,14 @@ func TestForgedICMP(t *testing.T) {
 	}
 	audit := newAudit(t, pair.A, pair.B.IPv4)
 	syn := make(chan *rawtcp.Event, 10)
-	heeded := 0
+	seen := map[stack.Verdict]int{}
 	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: func(e *rawtcp.Event) {
 		audit.Tap(e)
 		if e.Sent {
 			syn <- e
 		}
 		if e.ICMP != nil {
-			heeded++
+			seen[e.Judgment.Verdict]++
 		}
 	}}
 	var icmp net.PacketConn
@@ -179,8 +179,8 @@ func TestForgedICMP(t *testing.T) {
 	send(layers.ICMPv4CodePort, func(q []byte) { q[20]++ }) // another source port
 	send(layers.ICMPv4CodePort, func(q []byte) { q[16]++ }) // another destination
 	send(layers.ICMPv4CodeCommAdminProhibited, seq(0))      // and the true one
-	if err := <-failed; !errors.Is(err, syscall.EHOSTUNREACH) || heeded != 1 {
-		t.Errorf("got %v, and %d ICMP errors were heeded; want only the last: administratively prohibited", err, heeded)
+	if err := <-failed; !errors.Is(err, syscall.EHOSTUNREACH) || seen[stack.VerdictForgedICMP] != 2 || seen[stack.VerdictAccepted] != 1 {
+		t.Errorf("got %v, with verdicts %v; want two that are forged, and the last accepted: administratively prohibited", err, seen)
 	}
 }
 

@@ -108,9 +108,10 @@ func (h *Host) icmp(now time.Time, b []byte) *Conn {
 		return nil
 	}
 	c := h.conns[pair{m.Src, m.Dst}]
-	if c == nil || !c.tcp.ICMP(c.at(now), &m.ICMPError) {
+	if c == nil {
 		return nil
 	}
+	c.tcp.ICMP(c.at(now), &m.ICMPError)
 	if c.watch.tap != nil {
 		c.report(&Event{Time: now, Packet: append([]byte(nil), b...), ICMP: &m.ICMPError})
 	}

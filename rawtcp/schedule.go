@@ -31,7 +31,7 @@ func (h *Host) flush(now time.Time, c *Conn) {
 	h.out.send(h.link)
 	if c.tooBig {
 		c.tooBig = false
-		if route, err := h.link.Route(c.remote.Addr()); err == nil && c.tcp.LowerMTU(route.MTU) {
+		if route, err := h.link.Route(c.remote.Addr()); err == nil && c.tcp.LowerMTU(c.at(now), route.MTU) {
 			h.flush(now, c)
 			return
 		}

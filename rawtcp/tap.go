@@ -17,7 +17,7 @@ type Event struct {
 	Segment       stack.Segment
 	Made          *stack.Segment // the segment as the stack made it, if a Gate changed it
 	Checksum      stack.Checksum
-	ICMP          *stack.ICMPError // the packet is this ICMP error, not a segment
+	ICMP          *stack.ICMPError // the packet is this ICMP error, which quotes a segment of ours, not a segment
 	Reason        stack.Reason     // why we sent it
 	Judgment      *stack.Judgment  // what became of it, if it arrived and was taken up
 	// Transitions are the changes of state since the event before, and State

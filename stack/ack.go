@@ -80,6 +80,7 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 			}
 		}
 	}
+	c.pathDelivered(now, &d)
 	c.tailProbeAnswered(seg, n, flight)
 	rtt := c.measure(now, seg, &d, n)
 	c.onDelivered(now, &d)

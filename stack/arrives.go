@@ -168,6 +168,7 @@ func (c *Conn) establish() {
 		c.rtt.backoff = 0
 	}
 	c.loss = recovery{retransmits: c.loss.retransmits}
+	c.openPath()
 }
 
 // arrivesOtherwise is section 3.10.7.4: every state from SYN-RECEIVED on.

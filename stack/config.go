@@ -19,6 +19,14 @@ type Config struct {
 	// Offload lets Next return segments of up to so many octets of payload, for
 	// a link that cuts them: see Segment.GSOSize. Zero: one MSS at most.
 	Offload int
+	// BaseMTU is what every path may be expected to carry: packets fall back to
+	// it where larger ones vanish and no router says why, and larger sizes are
+	// tried from there (RFC 4821). The default is 1200 (RFC 8899), for IPv6 1280.
+	// Negative: only routers say what is too large.
+	BaseMTU int
+	// RaiseMTU is how long after the path was found to carry less a larger size is
+	// tried; default 10 min, at least 5 min (RFC 8201, section 4). Negative: never.
+	RaiseMTU time.Duration
 	// SendBuffer bounds what Write accepts ahead of the peer's
 	// acknowledgment, ReceiveBuffer what is held for Read and so the window
 	// offered. Octets; the default is 1 MiB each.
@@ -94,6 +102,14 @@ func def[T comparable](v *T, d T) {
 
 func (cfg Config) withDefaults() Config {
 	def(&cfg.MTU, 1500)
+	if cfg.IPv6 {
+		def(&cfg.BaseMTU, leastIPv6)
+	}
+	def(&cfg.BaseMTU, 1200)
+	def(&cfg.RaiseMTU, 10*time.Minute)
+	if cfg.RaiseMTU > 0 {
+		cfg.RaiseMTU = max(cfg.RaiseMTU, 5*time.Minute)
+	}
 	def(&cfg.SendBuffer, 1<<20)
 	def(&cfg.ReceiveBuffer, 1<<20)
 	def(&cfg.InitialRTO, time.Second)

@@ -76,6 +76,7 @@ type Conn struct {
 	cc      congestion
 	board   scoreboard
 	loss    recovery
+	path    pathMTU
 	owed    owed
 	timers  timers
 	probes  int       // unanswered window probes or keep-alives in a row
@@ -166,6 +167,7 @@ type Snapshot struct {
 	RcvWnd                 int   // octets
 	SndShift, RcvShift     uint8 // window scale
 	SendMSS                int   // octets of payload
+	PathMTU                int   // octets: no packet is larger, except one that tries a larger size
 	Timestamps, SACK       bool  // agreed on
 	SendQueue              int   // octets written and not acknowledged
 	ReceiveQueue           int   // octets ready to be read
@@ -183,7 +185,7 @@ func (c *Conn) Snapshot() Snapshot {
 		ISS: c.snd.iss, SndUna: c.snd.una, SndNxt: c.snd.nxt,
 		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndWL1: c.snd.wl1, SndWL2: c.snd.wl2,
 		IRS: c.rcv.irs, RcvNxt: c.rcv.nxt, RcvWnd: c.rcvWnd(),
-		SndShift: c.snd.shift, RcvShift: c.rcv.shift, SendMSS: c.snd.mss,
+		SndShift: c.snd.shift, RcvShift: c.rcv.shift, SendMSS: c.snd.mss, PathMTU: c.path.mtu,
 		Timestamps: c.ts.on, SACK: c.sack,
 		SendQueue: c.out.len(), ReceiveQueue: c.in.ready(), Held: c.in.held(),
 		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.loss.recovering,

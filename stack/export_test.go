@@ -69,6 +69,10 @@ func (c *Conn) Check() error {
 	if c.owed == (owed{}) && !armed && (c.flight() > 0 || c.unsent() > 0) {
 		return wrong("%d octets in flight, %d to send, and no timer", c.flight(), c.unsent())
 	}
+	if p := &c.path; p.most > 0 && c.state.Synchronized() && (p.mtu > p.most || p.mtu < min(leastMTU, p.most) || p.low > p.mtu ||
+		p.next > p.most || p.next != 0 && p.next <= p.mtu || p.probe > p.high || c.snd.mss != p.mtu-c.overhead()) {
+		return wrong("path MTU %+v, segments of %d octets", *p, c.snd.mss)
+	}
 	if c.snd.mss <= 36-1 && c.state >= StateSynReceived || c.state >= StateSynReceived && c.room() <= 0 {
 		return wrong("segments of %d octets, with SACK %d", c.snd.mss, c.room())
 	}

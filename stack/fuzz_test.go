@@ -137,7 +137,7 @@ func (f *trial) step(p *tape) {
 	case 9:
 		f.note("ICMP")
 		f.c.ICMP(f.now, &stack.ICMPError{
-			Kind: stack.ICMPKind(p.next() % 9), MTU: pick(p, 0, 68, 576, 1280, 9000),
+			Kind: stack.ICMPKind(p.next() % 9), MTU: pick(p, 0, 68, 576, 1280, 9000), Size: pick(p, 0, 0, 500, 1500),
 			Seq: pick(p, f.last.SndUna, f.last.SndNxt, 0).Add(pick(p, 0, -1, 1)),
 		})
 	}
@@ -321,7 +321,7 @@ func (f *trial) sent(before stack.Snapshot, seg *stack.Segment, why stack.Reason
 		f.fatalf("sent %d beyond the window", seg.Next().Sub(edge))
 	}
 	if n := len(seg.Payload); n > 0 {
-		if n > before.SendMSS {
+		if n > before.SendMSS && (why.Kind != stack.ReasonPathProbe || why.N <= before.PathMTU) {
 			f.fatalf("%d octets in a segment of %d", n, before.SendMSS)
 		}
 		if string(seg.Payload) != string(octets(seg.Seq, n)) {

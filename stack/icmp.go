@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 )
@@ -27,6 +28,7 @@ type ICMPError struct {
 	Kind ICMPKind
 	Seq  Seq        // of the quoted segment
 	MTU  int        // of the next hop, for ICMPPacketTooBig; 0 where a router did not say
+	Size int        // of the quoted packet, octets; 0: not known
 	From netip.Addr // who sent it
 }
 
@@ -47,66 +49,47 @@ func (k ICMPKind) hard() bool {
 
 func (k ICMPKind) String() string { return icmpNames[k] }
 
-func (e *ICMPError) Error() string { return e.Kind.String() + ", says " + e.From.String() }
+func (e *ICMPError) Error() string {
+	what := e.Kind.String()
+	if e.Kind == ICMPPacketTooBig && e.MTU > 0 {
+		what = fmt.Sprintf("packet too big for a link of %d octets", e.MTU)
+	}
+	return what + ", says " + e.From.String()
+}
 
-// ICMP takes an error that quotes a segment of this connection. One whose
-// sequence number was not in flight is forged or late (RFC 5927, section 4.1):
-// it is not heeded, and ICMP reports false.
+// ICMP takes an error that quotes a segment of this connection, and reports
+// whether it is heeded. One whose sequence number was not in flight is forged or
+// late, and is not (RFC 5927, section 4.1).
 //
-// A hard error ends an attempt to connect. A soft one never does (MUST-56), and
-// no error ends a connection that stands (RFC 5927, section 5.2): SoftError
-// tells of it.
-func (c *Conn) ICMP(_ time.Time, e *ICMPError) bool {
-	if c.state < StateSynSent || !e.Seq.In(c.snd.una, c.snd.nxt) {
+// A hard error ends an attempt to connect. A soft one never does (RFC 9293,
+// section 3.9.2.2), and no error ends a connection that stands (RFC 5927,
+// section 5.2): SoftError tells of it.
+func (c *Conn) ICMP(now time.Time, e *ICMPError) bool {
+	if c.state < StateSynSent {
 		return false
 	}
-	if e.Kind == ICMPPacketTooBig {
-		c.packetTooBig(e.MTU)
-		return true
+	seen := Judgment{Verdict: c.icmp(now, e), RcvNxt: c.rcv.nxt, RcvWnd: c.rcvWnd(), SndUna: c.snd.una, SndNxt: c.snd.nxt}
+	if c.cfg.Watch != nil {
+		c.cfg.Watch(Event{Verdict: &seen})
+	}
+	return seen.Verdict == VerdictAccepted || seen.Verdict == VerdictDoubtfulMTU
+}
+
+func (c *Conn) icmp(now time.Time, e *ICMPError) Verdict {
+	switch {
+	case !e.Seq.In(c.snd.una, c.snd.nxt):
+		return VerdictForgedICMP
+	case e.Kind == ICMPPacketTooBig:
+		return c.packetTooBig(now, e)
 	}
 	err := *e
 	c.soft = &err
-	if c.state == StateSynSent && e.Kind.hard() {
+	switch {
+	case !e.Kind.hard():
+	case c.state == StateSynSent, c.state == StateSynReceived && c.active:
 		c.end(CauseICMP, c.soft)
+	case c.state == StateSynReceived: // as a RST would
+		c.relisten(CauseICMP)
 	}
-	return true
-}
-
-// leastMTU has room for the headers and a little data; RFC 1191's 68 octets have
-// not.
-const leastMTU = 128
-
-// packetTooBig believes a router, down to what every path must carry; less
-// would be an attack (RFC 5927, section 7.2).
-func (c *Conn) packetTooBig(mtu int) {
-	least := 552 // as Linux
-	if c.cfg.IPv6 {
-		least = 1280
-	}
-	if mtu == 0 { // an older router does not say: RFC 1191, section 5
-		mtu = 576
-	}
-	c.LowerMTU(max(mtu, least))
-}
-
-// LowerMTU tells the connection that the path carries packets of at most mtu
-// octets (RFC 1191, RFC 8201). What was too large goes out again in smaller
-// pieces. It reports false where nothing changes.
-func (c *Conn) LowerMTU(mtu int) bool {
-	mss := max(mtu, leastMTU) - c.cfg.ipHeaderLen() - headerLen
-	if c.ts.on {
-		mss -= timestampsLen
-	}
-	if mss >= c.snd.mss {
-		return false
-	}
-	c.snd.mss = mss
-	c.cc.setMSS(mss)
-	c.loss.again = ReasonRecovery
-	for i := range c.board.runs {
-		if s := &c.board.runs[i]; s.len() > mss {
-			c.board.markLost(s)
-		}
-	}
-	return true
+	return VerdictAccepted
 }

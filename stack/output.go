@@ -69,6 +69,7 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 		return Reason{}, false
 	}
 	if c.state.Synchronized() {
+		c.believeTooBig(now, s)
 		c.board.join(i, c.room())
 		edge := c.snd.una.Add(c.snd.wnd)
 		if !s.seq.Less(edge) { // the window has shrunk: SHLD-16
@@ -83,9 +84,13 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 		}
 	}
 	why := Reason{Kind: c.loss.again, N: s.times}
-	if why.Kind == ReasonRetransmitTimeout {
+	switch why.Kind {
+	case ReasonRetransmitTimeout:
 		why.N = max(c.rtt.backoff, 1)
-	} else if c.loss.recovering {
+	case ReasonTooBig, ReasonBlackHole, ReasonProbeLost:
+		why.N = c.path.mtu
+	}
+	if why.Kind != ReasonRetransmitTimeout && c.loss.recovering {
 		c.loss.again = ReasonRecovery
 	}
 	c.resend(now, seg, s)
@@ -96,12 +101,16 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 func (c *Conn) resend(now time.Time, seg *Segment, s *sent) {
 	c.loss.retransmits++
 	c.board.resent(s, now)
+	s.size = c.packetLen(s)
 	c.fill(now, seg, s.seq, s.end)
 }
 
 // nextData sends new data, and the FIN behind it. Where the link cuts (see
 // Config.Offload), it sends in one what would be one segment after the other.
 func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
+	if size := c.pathProbe(now); size > 0 {
+		return c.sendPathProbe(now, seg, size)
+	}
 	end, ok := c.nextRun()
 	if !ok {
 		return Reason{}, false
@@ -166,6 +175,8 @@ func (c *Conn) push(now time.Time, end Seq) {
 	}
 	c.sentAt = now
 	c.board.push(c.snd.nxt, end, now)
+	s := &c.board.runs[len(c.board.runs)-1]
+	s.size = c.packetLen(s)
 	c.snd.nxt = end
 	c.snd.probed = false
 }

@@ -4,7 +4,8 @@ package stack
 type Reason struct {
 	Kind ReasonKind
 	// N counts, from 1, where the kind repeats: the timeout, the probe, the
-	// retransmission of the same octets.
+	// retransmission of the same octets. It is a number of octets where the kind
+	// is about the size of packets.
 	N int
 }
 
@@ -23,6 +24,10 @@ const (
 	ReasonFastRetransmit                      // three duplicate ACKs, or SACK, show a loss (RFC 5681, 8985)
 	ReasonRecovery                            // a further hole of the same loss (RFC 6582, 6675)
 	ReasonTailProbe                           // the tail may be lost: ask for an ACK (RFC 8985)
+	ReasonTooBig                              // a router says that the path carries packets of N octets at most (RFC 1191)
+	ReasonBlackHole                           // larger packets vanish again and again: N octets at most (RFC 4821)
+	ReasonPathProbe                           // new data in a packet of N octets: does the path carry it (RFC 4821)?
+	ReasonProbeLost                           // it does not: again, in packets of N octets at most
 	ReasonWindowProbe                         // the peer's window is closed: ask, the Nth time
 	ReasonKeepAlive                           // the connection is idle: is the peer there? The Nth time
 	ReasonACK                                 // every second full-sized segment, or at once because asked for
@@ -62,6 +67,9 @@ const (
 	VerdictIgnored               // means nothing in this state
 	VerdictReset                 // a RST that ends the connection
 	VerdictNoConnection          // no such connection
+	VerdictForgedICMP            // an ICMP error quotes what is not in flight: forged or late (RFC 5927)
+	VerdictWrongMTU              // an ICMP error cannot be true of the packet that it quotes
+	VerdictDoubtfulMTU           // believed once the segment has to go out again (RFC 5927)
 )
 
 // An Event is something that happened inside a Conn, for whoever watches. One

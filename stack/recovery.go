@@ -90,7 +90,7 @@ func (c *Conn) detectLoss(now time.Time) {
 
 // enterRecovery reduces the window once per loss event.
 func (c *Conn) enterRecovery() {
-	if c.loss.recovering || c.loss.timedOut {
+	if c.loss.recovering || c.loss.timedOut || c.probeLost(c.heard) {
 		return
 	}
 	// What limited transmit sent beyond cwnd does not count (RFC 5681, 3.2, step 2).
@@ -129,7 +129,7 @@ func (c *Conn) markHeadLost() {
 // limitedTransmit is how far beyond cwnd new data may go on the first two
 // duplicate ACKs (RFC 3042). With SACK the pipe shrinks by itself.
 func (c *Conn) limitedTransmit() int {
-	if c.sack || c.loss.recovering || c.loss.timedOut {
+	if c.sack || c.loss.recovering || c.loss.timedOut || c.board.lostBytes > 0 {
 		return 0
 	}
 	return min(c.loss.dupAcks, dupThresh-1) * c.cc.mss
@@ -168,6 +168,10 @@ func (c *Conn) onRetransmitTimeout(now time.Time) {
 	if c.flight() == 0 {
 		return
 	}
+	again := ReasonRetransmitTimeout
+	if c.pathTimeout(now) {
+		again = ReasonBlackHole
+	}
 	if !c.loss.timedOut { // a further timeout of the same octets does not count again
 		c.cc.reduce(c.flight())
 	}
@@ -176,7 +180,7 @@ func (c *Conn) onRetransmitTimeout(now time.Time) {
 	c.loss.recovering = false
 	c.loss.timedOut = true
 	c.loss.recover, c.loss.seenRecover = c.snd.nxt, true
-	c.loss.again = ReasonRetransmitTimeout
+	c.loss.again = again
 	c.loss.probing = false
 	c.loss.dupAcks = 0
 	c.board.markAllLost()

@@ -12,6 +12,9 @@ type sent struct {
 	times    int       // how often it went out
 	sacked   bool      // the peer holds it (RFC 2018)
 	lost     bool      // taken for lost and not sent again yet
+	probe    bool      // it tries a larger size (RFC 4821)
+	size     uint16    // of the packet in which it last went out
+	tooBig   uint16    // the MTU that a router named for it, not believed yet; 0: none
 }
 
 func (s *sent) len() int { return s.end.Sub(s.seq) }
@@ -39,6 +42,8 @@ type delivered struct {
 	highest Seq       // the highest end among them
 	once    time.Time // when the latest run that went out only once did so
 	lowest  Seq       // the lowest end among those that went out only once
+	size    int       // the largest packet among those
+	probe   bool      // one of those tried a larger size
 }
 
 func (d *delivered) add(s *sent) {
@@ -53,6 +58,8 @@ func (d *delivered) add(s *sent) {
 			d.lowest = s.end
 		}
 		d.once = maxTime(d.once, s.at)
+		d.size = max(d.size, int(s.size))
+		d.probe = d.probe || s.probe
 	}
 	d.any = true
 }
@@ -178,4 +185,5 @@ func (b *scoreboard) resent(s *sent, now time.Time) {
 	}
 	s.at = now
 	s.times++
+	s.probe = false
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -176,7 +177,7 @@ func (r *recorder) packet(e *rawtcp.Event) {
 	}
 	var comment string
 	if e.ICMP != nil {
-		comment = "ICMP: " + lang.Error(e.ICMP)
+		comment = "ICMP: " + strings.Join(explain.ICMP(e.ICMP, e.Judgment, lang), "; ")
 		switch {
 		case r.json:
 			os.Stderr.Write(icmpJSON(e, frame, r.began))
@@ -212,7 +213,7 @@ func icmpJSON(e *rawtcp.Event, frame int, began time.Time) []byte {
 		Why   []string    `json:"why"`
 	}{
 		frame, json.Number(fmt.Sprintf("%.9f", e.Time.Round(0).Sub(began.Round(0)).Seconds())),
-		e.ICMP.Kind.String(), e.ICMP.From, e.ICMP.Seq, []string{lang.Error(e.ICMP)},
+		e.ICMP.Kind.String(), e.ICMP.From, e.ICMP.Seq, explain.ICMP(e.ICMP, e.Judgment, lang),
 	})
 	if err != nil {
 		panic(err) // cannot happen: all of it can be said in JSON

@@ -16,6 +16,7 @@ import (
 
 	"rawnc/pcapout"
 	"rawnc/rawtcp/wire"
+	"rawnc/stack"
 	"rawnc/stack/explain"
 	"rawnc/stack/explain/words"
 	"rawnc/stack/netsim"
@@ -109,7 +110,11 @@ func tell(narrator *explain.Narrator, say *words.Language, c *netsim.Crossing, d
 		r.Dir = pcapout.In
 	}
 	if c.ICMP != nil {
-		r.Comments = []string{"ICMP: " + say.Error(c.ICMP)}
+		var judgment *stack.Judgment
+		if c.Own != nil {
+			judgment = c.Own.Verdict
+		}
+		r.Comments = []string{"ICMP: " + strings.Join(explain.ICMP(c.ICMP, judgment, say), "; ")}
 		return r, nil
 	}
 	var p wire.Packet

@@ -77,11 +77,23 @@ func ParseICMP(b []byte) (ICMP, error) {
 		return ICMP{}, err
 	}
 	e.Seq = stack.Seq(binary.BigEndian.Uint32(t[4:]))
+	e.Size = quotedSize(m[icmpHeaderLen:])
 	return ICMP{
 		ICMPError: e,
 		Src:       netip.AddrPortFrom(quoted.Src, binary.BigEndian.Uint16(t[0:])),
 		Dst:       netip.AddrPortFrom(quoted.Dst, binary.BigEndian.Uint16(t[2:])),
 	}, nil
+}
+
+// quotedSize is how long a packet is by its IP header; 0: it does not say.
+func quotedSize(b []byte) int {
+	if b[0]>>4 == 4 {
+		return int(binary.BigEndian.Uint16(b[2:]))
+	}
+	if n := int(binary.BigEndian.Uint16(b[4:])); n > 0 {
+		return ipv6HeaderLen + n
+	}
+	return 0
 }
 
 // icmpKind says what a type and code mean (RFC 792; RFC 1122, section 3.2.2.1;

@@ -86,7 +86,7 @@ func TestParseICMPKinds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := stack.ICMPError{Kind: want, Seq: p.Seq, From: router[k.v4]}
+			e := stack.ICMPError{Kind: want, Seq: p.Seq, From: router[k.v4], Size: len(encode(t, p))}
 			if want == stack.ICMPPacketTooBig {
 				e.MTU = 1280
 			}

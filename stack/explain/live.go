@@ -15,6 +15,10 @@ var reasons = map[stack.ReasonKind]string{
 	stack.ReasonFastRetransmit:    "sent because duplicate ACKs or SACK blocks show that it was lost",
 	stack.ReasonRecovery:          "sent because it is a further hole of the same loss",
 	stack.ReasonTailProbe:         "sent to ask whether the last segments arrived",
+	stack.ReasonTooBig:            "sent again because a router reports that it was too big: the path carries packets of %d octets at most",
+	stack.ReasonBlackHole:         "sent again, smaller, because larger packets vanish on the way without a word: %d octets at most from now on",
+	stack.ReasonPathProbe:         "sent in a packet of %d octets, larger than the others, to find out whether the path carries it",
+	stack.ReasonProbeLost:         "sent again because a packet that tried a larger size was lost, which is no sign of congestion: %d octets at most",
 	stack.ReasonWindowProbe:       "sent to ask whether the window is still closed (probe %d)",
 	stack.ReasonKeepAlive:         "sent because the connection was idle: is the other side there? (probe %d)",
 	stack.ReasonACK:               "sent to acknowledge at once: enough has arrived, or it was asked for",
@@ -42,7 +46,8 @@ func (a *Account) reason() (s Sentence, ok bool) {
 	s.Kind = Meaning
 	s.Format, ok = reasons[a.Live.Reason.Kind]
 	switch a.Live.Reason.Kind {
-	case stack.ReasonRetransmitTimeout, stack.ReasonWindowProbe, stack.ReasonKeepAlive:
+	case stack.ReasonRetransmitTimeout, stack.ReasonWindowProbe, stack.ReasonKeepAlive,
+		stack.ReasonTooBig, stack.ReasonBlackHole, stack.ReasonPathProbe, stack.ReasonProbeLost:
 		s.Args = appendArgs(nil, []any{a.Live.Reason.N})
 	}
 	return s, ok

@@ -134,7 +134,8 @@ func (t *telling) repeated() {
 	if old != nil || acknowledged && !unseen {
 		t.fresh = min(max(seg.Seq.Add(n).Sub(from.next), 0), n)
 	}
-	switch again, _ := t.sentFor(stack.ReasonRetransmitTimeout, stack.ReasonFastRetransmit, stack.ReasonRecovery, stack.ReasonTailProbe); {
+	switch again, _ := t.sentFor(stack.ReasonRetransmitTimeout, stack.ReasonFastRetransmit, stack.ReasonRecovery, stack.ReasonTailProbe,
+		stack.ReasonTooBig, stack.ReasonBlackHole, stack.ReasonProbeLost); {
 	case again && old != nil:
 		last, at := old.latest()
 		t.note("a retransmission of %v, %v after %v", frame(old.frame), elapsed(t.Time.Sub(at)), frame(last))

@@ -41,6 +41,10 @@ var reasons = names[stack.ReasonKind]{
 	{"fast-retransmit", stack.ReasonFastRetransmit},
 	{"recovery", stack.ReasonRecovery},
 	{"tail-probe", stack.ReasonTailProbe},
+	{"too-big", stack.ReasonTooBig},
+	{"black-hole", stack.ReasonBlackHole},
+	{"path-probe", stack.ReasonPathProbe},
+	{"probe-lost", stack.ReasonProbeLost},
 	{"window-probe", stack.ReasonWindowProbe},
 	{"keep-alive", stack.ReasonKeepAlive},
 	{"acknowledgment", stack.ReasonACK},
@@ -87,6 +91,9 @@ var verdicts = names[stack.Verdict]{
 	{"ignored", stack.VerdictIgnored},
 	{"reset", stack.VerdictReset},
 	{"no-connection", stack.VerdictNoConnection},
+	{"forged-ICMP", stack.VerdictForgedICMP},
+	{"wrong-MTU", stack.VerdictWrongMTU},
+	{"doubtful-MTU", stack.VerdictDoubtfulMTU},
 }
 
 var failures = names[error]{
