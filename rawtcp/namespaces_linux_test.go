@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -53,7 +54,11 @@ func newTwoHosts(t *testing.T) *twoHosts {
 		t.Fatal(err)
 	}
 	address(t, "here", here4.String()+"/24", here6.String()+"/64", hereLL.String()+"/64")
-	h.there(func() { address(t, "there", there4.String()+"/24", there6.String()+"/64", thereLL.String()+"/64") })
+	h.there(func() {
+		address(t, "there", there4.String()+"/24", there6.String()+"/64", thereLL.String()+"/64")
+		awaitLocal(t, there6)
+	})
+	awaitLocal(t, here6)
 	return h
 }
 
@@ -131,6 +136,18 @@ func address(t *testing.T, name string, prefixes ...string) {
 		}
 	}
 	up(t, name)
+}
+
+// awaitLocal waits until packets to an IPv6 address of ours are delivered here:
+// that route comes a moment after the address, when the cable is up.
+func awaitLocal(t *testing.T, addr netip.Addr) {
+	t.Helper()
+	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(time.Millisecond) {
+		if routes, err := netlink.RouteGet(addr.AsSlice()); err == nil && routes[0].Type == unix.RTN_LOCAL {
+			return
+		}
+	}
+	t.Fatalf("the kernel made no route for %v", addr)
 }
 
 // needRoot skips the test where it cannot make network namespaces, but not in
