@@ -23,8 +23,8 @@ type Dialer struct {
 	// on, with an equal share for each address; zero leaves it to the context and
 	// to Config.UserTimeout.
 	Timeout time.Duration
-	// Config is how the connections behave. Its MTU, IPv6, ISS and TSOffset are
-	// set for each of them, from the route and from a hash of the addresses; an
+	// Config is how the connections behave. Its MTU, IPv6, ISS, TSOffset and
+	// Offload are set for each of them, from the route and from a hash of the addresses; an
 	// MTU given here can only lower the route's.
 	Config stack.Config
 	// ISN, if not nil, is the initial sequence number of every connection, in
@@ -214,9 +214,12 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 	}
 	now := time.Now()
 	var c *Conn
-	cfg := h.configure(d.Config, id, route.MTU, now)
+	cfg := h.configure(d.Config, id, route, now)
 	if d.ISN != nil {
 		cfg.ISS = *d.ISN
+	}
+	if d.Gate != nil { // it decides over each segment on the wire
+		cfg.Offload = 0
 	}
 	if d.Tap != nil {
 		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
@@ -240,11 +243,12 @@ func ttlOr64(ttl uint8) uint8 {
 }
 
 // configure fills in what depends on the addresses and the route.
-func (h *Host) configure(cfg stack.Config, id pair, mtu int, now time.Time) stack.Config {
-	mtu = min(mtu, 65535) // loopback claims one octet more than IPv4 can say
+func (h *Host) configure(cfg stack.Config, id pair, route Route, now time.Time) stack.Config {
+	mtu := min(route.MTU, 65535) // loopback claims one octet more than IPv4 can say
 	if cfg.MTU == 0 || cfg.MTU > mtu {
 		cfg.MTU = mtu
 	}
+	cfg.Offload = route.Offload
 	cfg.Pool = &h.pool
 	cfg.IPv6 = id.local.Addr().Is6()
 	cfg.ISS = stack.ISN(h.secret, id.local, id.remote, now)

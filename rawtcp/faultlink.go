@@ -2,6 +2,7 @@ package rawtcp
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -86,6 +87,13 @@ func (f *faultLink) WriteBatch(pkts []Outgoing) (int, error) {
 		}
 	}
 	return len(pkts), nil
+}
+
+// Route is the link's, without Offload: faults are for the packets on the wire.
+func (f *faultLink) Route(dst netip.Addr) (Route, error) {
+	route, err := f.Link.Route(dst)
+	route.Offload = 0
+	return route, err
 }
 
 func (f *faultLink) Close() error {

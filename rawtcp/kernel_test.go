@@ -45,7 +45,16 @@ func (l nsLink) Reserve(local netip.AddrPort) (reserved netip.AddrPort, guard io
 
 func rawLink(t testing.TB, at *lab.Host) rawtcp.Link {
 	t.Helper()
-	l, err := rawtcp.NewRawLink()
+	l, err := rawtcp.RawLink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nsLink{l, at}
+}
+
+func packetLink(t testing.TB, at *lab.Host) rawtcp.Link {
+	t.Helper()
+	l, err := rawtcp.PacketLink()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +157,7 @@ func exchange(t testing.TB, client net.Conn, up int64, server net.Conn, down int
 func TestConn(t *testing.T) {
 	pair := labtest.NewPair(t)
 	a, b := newHost(t, rawLink(t, pair.A)), newHost(t, rawLink(t, pair.B))
+	p := newHost(t, packetLink(t, pair.A))
 	for _, tt := range []struct {
 		name string
 		addr netip.Addr // of B
@@ -157,6 +167,7 @@ func TestConn(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			raw := func(address string) (net.Conn, error) { return (&rawtcp.Dialer{Host: a}).Dial("tcp", address) }
+			packet := func(address string) (net.Conn, error) { return (&rawtcp.Dialer{Host: p}).Dial("tcp", address) }
 			kernel := func(address string) (net.Conn, error) { return kernelDial(pair.A, address) }
 			local := netip.AddrPortFrom(tt.addr, 0).String()
 			listenRaw := func() (net.Listener, error) {
@@ -177,6 +188,7 @@ func TestConn(t *testing.T) {
 				{"raw to raw", raw, listenRaw},
 				{"raw to kernel", raw, listenKernel},
 				{"kernel to raw", kernel, listenRaw},
+				{"packet to kernel", packet, listenKernel},
 			} {
 				t.Run(ends.name, func(t *testing.T) {
 					nettest.TestConn(t, func() (c1, c2 net.Conn, stop func(), err error) {

@@ -40,14 +40,30 @@ type Outgoing struct {
 	Dst     netip.Addr // the destination, with the zone of a link-local address
 	Header  []byte     // the IP and TCP headers
 	Payload []byte
+	// GSOSize is that of the segment: not 0 only where the Route has Offload.
+	// The checksum is partial then, and the link sends wire.Pieces.
+	GSOSize int
 }
 
 // A Route is the way to a destination.
 type Route struct {
 	Src netip.Addr // our address, with a zone if it is link-local
 	MTU int        // octets
+	// Offload is how much payload a packet may have that the link cuts into
+	// segments; 0: the link does not cut.
+	Offload int
 }
 
 // RawLink returns the link over this machine's raw sockets, for a Host of one's
 // own. It needs the capability CAP_NET_RAW, and Linux.
 func RawLink() (Link, error) { return newRawLink() }
+
+// PacketLink returns a link that receives as RawLink does and sends through a
+// packet socket (AF_PACKET), which leaves to the network device to cut large
+// segments and to compute checksums. That is much faster for bulk data.
+//
+// It is for Ethernet: Route fails where another kind of interface leads to the
+// destination. What stays on the machine takes the raw socket. It goes past the
+// machine's own filter for what leaves (nftables, iptables), and so past its
+// connection tracking, and past IPsec. It needs CAP_NET_RAW, and Linux.
+func PacketLink() (Link, error) { return newPacketLink() }

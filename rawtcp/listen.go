@@ -151,7 +151,7 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 	if err != nil {
 		return nil
 	}
-	cfg := h.configure(l.config.Config, id, route.MTU, now)
+	cfg := h.configure(l.config.Config, id, route, now)
 	if least != 0 && cfg.ISS.Less(least) {
 		cfg.ISS = least
 	}
@@ -160,6 +160,9 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 	}
 	if cookie {
 		cfg.Cookie = &stack.Cookie{Secret: h.secret, Local: id.local, Remote: id.remote}
+	}
+	if l.config.Gate != nil {
+		cfg.Offload = 0
 	}
 	var c *Conn
 	if l.config.Tap != nil {

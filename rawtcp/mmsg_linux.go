@@ -45,7 +45,8 @@ func (m *messages) receive(fd int, ipv6 bool, protocol uint8, bufs [][]byte) (in
 			hdr.SetControllen(controlSize)
 		}
 	}
-	n, err := m.call(unix.SYS_RECVMMSG, fd, len(bufs))
+	defer clear(m.iov[:len(bufs)])
+	n, err := mmsg(unix.SYS_RECVMMSG, fd, m.hdr[:len(bufs)])
 	for i := range n {
 		bufs[i] = bufs[i][:skip+int(m.hdr[i].Len)]
 		if ipv6 {
@@ -89,15 +90,14 @@ func (m *messages) send(fd int, ipv6 bool, pkts []Outgoing) (int, error) {
 		hdr.Iov = &m.iov[i][0]
 		hdr.SetIovlen(2)
 	}
-	return m.call(unix.SYS_SENDMMSG, fd, len(pkts))
+	defer clear(m.iov[:len(pkts)])
+	return mmsg(unix.SYS_SENDMMSG, fd, m.hdr[:len(pkts)])
 }
 
-// call makes one of the two system calls, which never waits, with the first n
-// messages, and lets go of the buffers.
-func (m *messages) call(number uintptr, fd, n int) (int, error) {
-	defer clear(m.iov[:n])
+// mmsg makes one of the two system calls, which never waits.
+func mmsg(number uintptr, fd int, m []unix.Mmsghdr) (int, error) {
 	for {
-		done, _, errno := unix.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(&m.hdr)), uintptr(n), unix.MSG_DONTWAIT, 0, 0)
+		done, _, errno := unix.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(done), nil

@@ -157,9 +157,13 @@ func needRoot(t *testing.T) {
 	if os.Geteuid() == 0 {
 		return
 	}
-	const how = "this test makes network namespaces: run it as root"
+	missing(t, "this test makes network namespaces: run it as root")
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
 	if os.Getenv("CI") == "true" {
-		t.Fatal(how)
+		t.Fatal(what)
 	}
-	t.Skip(how)
+	t.Skip(what)
 }

@@ -2,6 +2,7 @@ package rawtcp
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"syscall"
 	"time"
@@ -34,19 +35,23 @@ func (b *outbox) full() bool { return b.n == writeBatch }
 
 // add makes a packet of a segment.
 func (b *outbox) add(now time.Time, c *Conn, seg *stack.Segment, why stack.Reason) {
-	c.ipID++
-	if c.ipID == 0 { // the kernel would choose one in place of 0
-		c.ipID = 1
+	pieces := 1
+	if seg.GSOSize > 0 {
+		pieces = (len(seg.Payload) + seg.GSOSize - 1) / seg.GSOSize
+	}
+	if int(c.ipID)+pieces > math.MaxUint16 { // the kernel would choose one in place of 0
+		c.ipID = 0
 	}
 	p := wire.Packet{
 		Src: c.local.Addr().WithZone(""), Dst: c.remote.Addr().WithZone(""),
-		TTL: c.ttl, TOS: c.tos, ID: c.ipID, DF: true, Segment: *seg,
+		TTL: c.ttl, TOS: c.tos, ID: c.ipID + 1, DF: true, Segment: *seg,
 	}
+	c.ipID += uint16(pieces)
 	header, err := wire.AppendHeaders(b.headers[b.n][:0], &p)
 	if err != nil { // cannot happen: addresses, options and length are the stack's own
 		panic(err)
 	}
-	b.packets[b.n] = Outgoing{Dst: c.remote.Addr(), Header: header, Payload: seg.Payload}
+	b.packets[b.n] = Outgoing{Dst: c.remote.Addr(), Header: header, Payload: seg.Payload, GSOSize: seg.GSOSize}
 	if c.watch.tap != nil {
 		now = time.Now() // what was made for it took its time
 	}
@@ -87,10 +92,22 @@ func (b *outbox) report(i int, err error) {
 	if o.conn.watch.tap == nil {
 		return
 	}
-	packet := slices.Concat(p.Header, p.Payload)
-	o.seg.Payload = packet[len(p.Header):]
-	o.conn.report(&Event{
-		Time: o.time, Sent: true, Packet: packet, Segment: o.seg, Checksum: stack.ChecksumValid,
-		Made: o.made, Reason: o.why, Err: err,
-	})
+	e := Event{Time: o.time, Sent: true, Checksum: stack.ChecksumValid, Made: o.made, Reason: o.why, Err: err}
+	if p.GSOSize == 0 {
+		e.Packet, e.Segment = slices.Concat(p.Header, p.Payload), o.seg
+		e.Segment.Payload = e.Packet[len(p.Header):]
+		o.conn.report(&e)
+		return
+	}
+	for header, payload := range wire.Pieces(p.Header, p.Payload, p.GSOSize) {
+		e := e
+		e.Packet = slices.Concat(header, payload)
+		var piece wire.Packet
+		wire.Parse(e.Packet, &piece)
+		e.Segment = piece.Segment
+		if e.Reason.Kind == stack.ReasonFIN && !piece.Flags.Has(stack.FIN) {
+			e.Reason.Kind = stack.ReasonData
+		}
+		o.conn.report(&e)
+	}
 }

@@ -372,13 +372,13 @@ func TestRawLinkRoute(t *testing.T) {
 		want Route
 		err  error
 	}{
-		{dst: there4, want: Route{here4, 1500}},
-		{dst: there6, want: Route{here6, 1500}},
-		{dst: thereLL.WithZone("here"), want: Route{hereLL.WithZone("here"), 1500}},
-		{dst: addr("198.51.100.1"), want: Route{here4, 1300}},
-		{dst: addr("127.0.0.1"), want: Route{addr("127.0.0.1"), 65535}},
-		{dst: addr("::1"), want: Route{addr("::1"), 65535}},
-		{dst: here4, want: Route{here4, 65535}},
+		{dst: there4, want: Route{Src: here4, MTU: 1500}},
+		{dst: there6, want: Route{Src: here6, MTU: 1500}},
+		{dst: thereLL.WithZone("here"), want: Route{Src: hereLL.WithZone("here"), MTU: 1500}},
+		{dst: addr("198.51.100.1"), want: Route{Src: here4, MTU: 1300}},
+		{dst: addr("127.0.0.1"), want: Route{Src: addr("127.0.0.1"), MTU: 65535}},
+		{dst: addr("::1"), want: Route{Src: addr("::1"), MTU: 65535}},
+		{dst: here4, want: Route{Src: here4, MTU: 65535}},
 		{dst: addr("192.0.2.1"), err: syscall.ENETUNREACH},
 		{dst: addr("2001:db8::1"), err: syscall.ENETUNREACH},
 		{dst: addr("198.51.101.1"), err: syscall.EHOSTUNREACH},

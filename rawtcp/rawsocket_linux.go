@@ -93,15 +93,20 @@ func (f *rawFamily) filter(ranges []portRange) {
 	f.passing = ranges
 }
 
-// send sends packets as WriteBatch does. Where the kernel has no room, it waits
-// a little and tries once more.
+// send sends packets as WriteBatch does.
 func (f *rawFamily) send(pkts []Outgoing) (int, error) {
 	f.sending.Lock()
 	defer f.sending.Unlock()
+	return sendAll(f.tcp.fd, pkts, func(pkts []Outgoing) (int, error) { return f.out.send(f.tcp.fd, f.tcp.ipv6, pkts) })
+}
+
+// sendAll sends packets through a socket, as many at once as send takes. Where
+// the kernel has no room, it waits a little and tries once more.
+func sendAll(fd int, pkts []Outgoing, send func([]Outgoing) (int, error)) (int, error) {
 	const patience = 5 // milliseconds
 	sent, waited := 0, false
 	for sent < len(pkts) {
-		n, err := f.out.send(f.tcp.fd, f.tcp.ipv6, pkts[sent:])
+		n, err := send(pkts[sent:])
 		sent += n
 		switch {
 		case err == nil:
@@ -109,7 +114,7 @@ func (f *rawFamily) send(pkts []Outgoing) (int, error) {
 		case waited:
 			return sent, err
 		case errors.Is(err, unix.EAGAIN):
-			unix.Poll([]unix.PollFd{{Fd: int32(f.tcp.fd), Events: unix.POLLOUT}}, patience)
+			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, patience)
 			waited = true
 		case errors.Is(err, unix.ENOBUFS): // of the device: the socket has room
 			unix.Poll(nil, patience)

@@ -52,6 +52,7 @@ func TestFailuresToConnect(t *testing.T) {
 		"prohibited":     {here: "ip route add prohibit 198.51.100.0/24", args: "198.51.100.1 80", want: "a route of this machine forbids it: see ip route get 198.51.100.1"},
 		"broadcast":      {args: "192.0.2.255 80", want: "cannot connect to 192.0.2.255:80: it is a broadcast address"},
 		"own firewall":   {here: "nft 'table inet f { chain out { type filter hook output priority 0; tcp dport 8113 drop; }; }'", args: "192.0.2.2 8113", want: "this machine does not let packets to 192.0.2.2:8113 out"},
+		"no Ethernet":    {here: "ip tuntap add mode tun name tun9; ip address add 10.10.0.1/24 dev tun9; ip link set tun9 up", args: "--link packet 10.10.0.2 80", want: "the way to 10.10.0.2 is through tun9, which is no Ethernet (none): a packet socket cannot send there, a raw one can"},
 
 		"unknown name":      {args: "nosuch.invalid 80", want: "host nosuch.invalid"},
 		"no IPv6 address":   {args: "-6 four.example 80", want: "host four.example has no IPv6 address, and -6 asks for one: leave -6 out"},

@@ -6,7 +6,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"rawnc/rawtcp"
 	"rawnc/stack/fault"
 )
 
@@ -26,22 +25,4 @@ func readFaults(c *cli.Context) (faults, error) {
 		list = append(list, rule)
 	}
 	return list, nil
-}
-
-// host is a host on this machine's raw sockets whose link has the faults, or
-// nil, which is the usual one, if there are none.
-func (list faults) host() (*rawtcp.Host, error) {
-	if list == nil {
-		return nil, nil
-	}
-	link, err := rawtcp.RawLink()
-	if err != nil {
-		return nil, err
-	}
-	var rules fault.Rules
-	for _, r := range list {
-		rules.Add(r)
-	}
-	both := rawtcp.Faults{Seed: 1, Rules: &rules}
-	return rawtcp.NewHost(rawtcp.WithFaults(link, both, both)), nil
 }

@@ -29,6 +29,7 @@ func commonFlags() []cli.Flag {
 		langFlag(),
 
 		stringFlag("isn", "the initial sequence `NUMBER`, 0 to 4294967295, in place of one that nobody can guess"),
+		&cli.StringFlag{Name: "link", Value: "raw", Usage: "`raw|packet`: send through raw IP sockets, or past the machine's own firewall through packet sockets, which leave it to the network card to cut segments: faster, Ethernet only"},
 		stringFlag("mss", "announce and send segments of at most `OCTETS`"),
 		stringFlag("window", "offer a receive window of at most `OCTETS`"),
 		stringFlag("ttl", "the packets' time to live is `N`, 1 to 255 (IPv6: hop limit)"),

@@ -77,7 +77,11 @@ func listen(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ln, err := o.listenConfig(rec.tap(), step).Listen(signals.ctx, o.network, at.String())
+	config := o.listenConfig(rec.tap(), step)
+	if config.Host, err = o.host(nil); err != nil {
+		return explainListen(err, at, o)
+	}
+	ln, err := config.Listen(signals.ctx, o.network, at.String())
 	if err != nil {
 		return explainListen(err, at, o)
 	}

@@ -40,6 +40,7 @@ type options struct {
 	quiz     bool
 	level    int // of the log's detail
 	isn      *stack.Seq
+	link     string
 	ttl      uint8
 	config   stack.Config
 }
@@ -48,7 +49,7 @@ func readOptions(c *cli.Context) (*options, error) {
 	o := &options{
 		network: "tcp", numeric: c.Bool("n"), noInput: c.Bool("d"), linger: -1, noWait: c.Bool("no-wait"),
 		output: c.String("output"), pcap: c.String("pcap"), quiet: c.Bool("quiet"), level: 1,
-		step: c.Bool("step"), quiz: c.Bool("quiz"),
+		step: c.Bool("step"), quiz: c.Bool("quiz"), link: c.String("link"),
 		config: stack.Config{
 			NoTimestamps: c.Bool("no-timestamps"), NoSACK: c.Bool("no-sack"),
 			NoWindowScale: c.Bool("no-window-scale"), NoDelay: c.Bool("no-delay"),
@@ -95,6 +96,7 @@ func readOptions(c *cli.Context) (*options, error) {
 		number(c, "mss", 64, 65495, func(n int64) { o.config.MSS = int(n) }),
 		number(c, "window", 1, 1<<30, func(n int64) { o.config.ReceiveBuffer = int(n) }),
 		number(c, "ttl", 1, 255, func(n int64) { o.ttl = uint8(n) }),
+		checkLink(o.link),
 		o.readLocal(c),
 		o.readSends(c),
 	} {

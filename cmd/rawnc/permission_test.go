@@ -78,14 +78,14 @@ func TestCapability(t *testing.T) {
 
 	tcpdump := start(t, pair.A.Command("tcpdump", "--immediate-mode", "-l", "-n", "-i", lab.Interface, "tcp"))
 	tcpdump.says("listening on")
+	v4, v6 := [2]string{pair.A.IPv4.String(), pair.B.IPv4.String()}, [2]string{pair.A.IPv6.String(), pair.B.IPv6.String()}
 	for _, family := range []struct {
-		flag   string
-		client string
-		server string
-	}{{"-4", pair.A.IPv4.String(), pair.B.IPv4.String()}, {"-6", pair.A.IPv6.String(), pair.B.IPv6.String()}} {
+		flag, link     string
+		client, server string
+	}{{"-4", "raw", v4[0], v4[1]}, {"-6", "raw", v6[0], v6[1]}, {"-4", "packet", v4[0], v4[1]}, {"-6", "packet", v6[0], v6[1]}} {
 		peer := start(t, pair.B.Command("nc.openbsd", family.flag, "-l", "8113"))
 		listening(t, pair.B, "8113")
-		rawnc := run(pair.A, "connect", family.server, "8113")
+		rawnc := run(pair.A, "connect", "--link", family.link, family.server, "8113")
 		rawnc.types("hello\n")
 		peer.prints("hello\n")
 		if got := capabilities(t, rawnc); got != 1<<13 { // CAP_NET_RAW
@@ -98,7 +98,7 @@ func TestCapability(t *testing.T) {
 		rawnc.ends(0)
 		peer.ends(0)
 
-		rawnc = run(pair.A, "listen", family.flag, "8114")
+		rawnc = run(pair.A, "listen", "--link", family.link, family.flag, "8114")
 		rawnc.says("rawnc listens")
 		peer = start(t, pair.B.Command("nc.openbsd", "-N", family.client, "8114"))
 		peer.types("hello\n")
@@ -109,8 +109,8 @@ func TestCapability(t *testing.T) {
 		rawnc.ends(0)
 		peer.ends(0)
 	}
-	eventually(t, "two FINs for each of four connections", func() bool {
-		return strings.Count(tcpdump.stdout.text(), "Flags [F") >= 8 // one may have been sent again
+	eventually(t, "two FINs for each of eight connections", func() bool {
+		return strings.Count(tcpdump.stdout.text(), "Flags [F") >= 16 // one may have been sent again
 	})
 	if strings.Contains(tcpdump.stdout.text(), "Flags [R") {
 		t.Error("there is a RST")
