@@ -46,6 +46,7 @@ type Host struct {
 	watch     *time.Timer // makes the host itself read where nobody does
 	watching  bool        // it runs
 	watched   int         // turns when it rang last
+	patience  time.Duration
 	bufs      [][]byte    // of the one who reads
 }
 
@@ -67,7 +68,8 @@ func NewHost(link Link) *Host {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.watching = true
-	h.watch = time.AfterFunc(standInAfter, h.standIn)
+	h.patience = leastPatience
+	h.watch = time.AfterFunc(h.patience, h.standIn)
 	return h
 }
 

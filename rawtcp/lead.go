@@ -11,10 +11,14 @@ import (
 // them, and leaves the lead to who is woken first. Only where nobody waits does a
 // goroutine of the host's own read, after a moment.
 
-// standInAfter is how long nobody reads the link before the host does so by
-// itself. Between two calls of a program that reads or writes all the time it
-// should not come to that; and no peer should wait long for its ACK.
-const standInAfter = 500 * time.Microsecond
+// For so long nobody reads the link before the host does so by itself: no peer
+// should wait long for its ACK. Between the calls of a program that reads or
+// writes all the time it should not come to that, and to look costs as much as a
+// packet; so the host looks less and less often while somebody reads.
+const (
+	leastPatience = 500 * time.Microsecond
+	mostPatience  = 8 * time.Millisecond
+)
 
 // A cond is where calls wait for something that packets bring about. The host's
 // lock guards it.
@@ -87,7 +91,7 @@ func (h *Host) receive(c *cond) {
 func (h *Host) unlock() {
 	if !h.reading && h.waking == 0 && !h.watching && !h.closed {
 		h.watching = true
-		h.watch.Reset(standInAfter)
+		h.watch.Reset(h.patience)
 	}
 	h.mu.Unlock()
 }
@@ -100,8 +104,10 @@ func (h *Host) standIn() {
 	h.watching = false
 	if h.turns != h.watched {
 		h.watched = h.turns
+		h.patience = min(2*h.patience, mostPatience)
 		return
 	}
+	h.patience = leastPatience
 	for !h.reading && h.waking == 0 && !h.closed {
 		if len(h.followers) > 0 {
 			h.followers[0].broadcast()

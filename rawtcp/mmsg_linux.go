@@ -94,16 +94,31 @@ func (m *messages) send(fd int, ipv6 bool, pkts []Outgoing) (int, error) {
 	return mmsg(unix.SYS_SENDMMSG, fd, m.hdr[:len(pkts)])
 }
 
-// mmsg makes one of the two system calls, which never waits.
+// mmsg makes one of the two system calls, which never waits. The runtime is not
+// told of it: that would cost more than it gains.
 func mmsg(number uintptr, fd int, m []unix.Mmsghdr) (int, error) {
 	for {
-		done, _, errno := unix.Syscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
+		done, _, errno := unix.RawSyscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			return int(done), nil
 		case unix.EINTR:
 		default:
 			return 0, errno
+		}
+	}
+}
+
+// epollReady tells which files of an epoll are ready now.
+func epollReady(epoll int, events []unix.EpollEvent) int {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(n)
+		case unix.EINTR:
+		default: // cannot happen: the epoll is ours
+			return 0
 		}
 	}
 }

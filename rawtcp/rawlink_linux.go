@@ -30,6 +30,8 @@ type rawLink struct {
 		n     int
 		err   error
 		tried func(uintptr) bool // reads, and reports whether there was anything
+		again bool               // it was called before: it is now that something has come
+		last  *rawSocket         // the one that something came from last
 	}
 
 	inUse  sync.RWMutex // held for reading while file descriptors are used
@@ -45,10 +47,7 @@ func newRawLink() (Link, error) {
 	}
 	unix.SetNonblock(epoll, true) // os.NewFile looks for it
 	l := &rawLink{ready: os.NewFile(uintptr(epoll), "epoll"), epoll: epoll}
-	l.in.tried = func(uintptr) bool {
-		l.in.n, l.in.err = l.read(l.in.bufs)
-		return l.in.n > 0 || l.in.err != nil
-	}
+	l.in.tried = func(uintptr) bool { return l.read() }
 	if l.wait, err = l.ready.SyscallConn(); err != nil {
 		return nil, err
 	}
@@ -58,7 +57,7 @@ func newRawLink() (Link, error) {
 func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 	l.inUse.RLock()
 	defer l.inUse.RUnlock()
-	l.in.bufs = bufs
+	l.in.bufs, l.in.again = bufs, false
 	waitErr := l.wait.Read(l.in.tried)
 	switch {
 	case l.closed.Load():
@@ -71,24 +70,35 @@ func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 	return l.in.n, l.in.err
 }
 
-// read reads what there is, which may be nothing.
-func (l *rawLink) read(bufs [][]byte) (int, error) {
-	var events [4]unix.EpollEvent
-	there, err := unix.EpollWait(l.epoll, events[:], 0)
-	if err != nil && err != unix.EINTR {
-		return 0, os.NewSyscallError("epoll_wait", err)
+// read reads what there is, if there is anything. Whoever has waited finds it
+// most likely where it was the last time.
+func (l *rawLink) read() bool {
+	in := &l.in
+	in.n, in.err = 0, nil
+	if in.again && in.last != nil {
+		in.n, in.err = in.last.read(in.bufs)
 	}
-	n := 0
-	for _, e := range events[:max(there, 0)] { // the kernel takes turns in which is the first
-		if n == len(bufs) {
+	in.again = true
+	if in.n > 0 || in.err != nil {
+		return true
+	}
+	var events [4]unix.EpollEvent
+	there := epollReady(l.epoll, events[:])
+	for _, e := range events[:there] { // the kernel takes turns in which is the first
+		if in.n == len(in.bufs) {
 			break
 		}
-		got, err := l.families[e.Fd/2].Load().sockets()[e.Fd%2].read(bufs[n:])
-		if n += got; err != nil {
-			return n, err
+		s := l.families[e.Fd/2].Load().sockets()[e.Fd%2]
+		n, err := s.read(in.bufs[in.n:])
+		if n > 0 {
+			in.last = s
+		}
+		if in.n += n; err != nil {
+			in.err = err
+			return true
 		}
 	}
-	return n, nil
+	return in.n > 0
 }
 
 func (l *rawLink) Wake() { l.ready.SetReadDeadline(time.Unix(1, 0)) }
