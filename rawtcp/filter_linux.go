@@ -1,6 +1,7 @@
 package rawtcp
 
 import (
+	"cmp"
 	"os"
 	"slices"
 
@@ -37,6 +38,12 @@ func mergeRanges(ports []uint16, limit int) []portRange {
 		from = cut
 	}
 	return ranges
+}
+
+// covers reports whether a port lies in one of the sorted ranges.
+func covers(ranges []portRange, port uint16) bool {
+	i, _ := slices.BinarySearchFunc(ranges, port, func(r portRange, port uint16) int { return cmp.Compare(r.hi, port) })
+	return i < len(ranges) && ranges[i].lo <= port
 }
 
 // portFilter is the program for a raw TCP socket that accepts segments to the

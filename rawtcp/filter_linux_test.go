@@ -55,6 +55,9 @@ func TestMergeRangesAndFilterProperties(t *testing.T) {
 				t.Fatalf("%d is in no range of %v", p, ranges)
 			}
 		}
+		if p := rapid.Uint16().Draw(t, "some port"); covers(ranges, p) != in(p) {
+			t.Fatalf("covers says of %d: %v; ranges %v", p, !in(p), ranges)
+		}
 		narrowest := 1 << 16 // gap between ranges
 		for i := 1; i < len(ranges); i++ {
 			narrowest = min(narrowest, int(ranges[i].lo)-int(ranges[i-1].hi))

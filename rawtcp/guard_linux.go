@@ -3,8 +3,10 @@ package rawtcp
 import (
 	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net/netip"
 	"os"
+	"sync"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
@@ -47,7 +49,12 @@ func openGuard(local netip.AddrPort, drop func(fd int, ipv6 bool) error) (fd int
 	if err != nil {
 		return -1, reserved, err
 	}
-	if err := unix.Bind(fd, sa); err != nil {
+	if local.Port() == 0 {
+		err = bindAnywhere(fd, sa)
+	} else {
+		err = unix.Bind(fd, sa)
+	}
+	if err != nil {
 		return -1, reserved, os.NewSyscallError("bind", err)
 	}
 	if err := unix.Listen(fd, 1); err != nil {
@@ -58,6 +65,38 @@ func openGuard(local netip.AddrPort, drop func(fd int, ipv6 bool) error) (fd int
 		return -1, reserved, err
 	}
 	return fd, netip.AddrPortFrom(local.Addr(), bound.Port()), nil
+}
+
+// ephemeral is the range that the kernel chooses ports from.
+var ephemeral = sync.OnceValue(func() (r portRange) {
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		fmt.Sscan(string(b), &r.lo, &r.hi)
+	}
+	return r
+})
+
+// bindAnywhere lets the kernel choose the port. It looks at one after the other,
+// which takes long where thousands are taken: so it is told to look at a few,
+// anywhere. A kernel before Linux 6.3 does not listen to that.
+func bindAnywhere(fd int, sa unix.Sockaddr) error {
+	const few, tries = 64, 8
+	r := ephemeral()
+	for range tries {
+		if int(r.hi)-int(r.lo) < few {
+			break
+		}
+		// Of every two ports the kernel leaves the first to those who connect: their
+		// TIME-WAIT would take for its own what is sent to us.
+		from := int(r.lo) + 2*mathrand.IntN((int(r.hi)-int(r.lo)-few)/2+1)
+		if unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, (from+few-1)<<16|from) != nil {
+			break
+		}
+		if err := unix.Bind(fd, sa); err != unix.EADDRINUSE {
+			return err
+		}
+	}
+	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, 0)
+	return unix.Bind(fd, sa)
 }
 
 // dropAll makes a listening socket drop every segment, by a filter, or where

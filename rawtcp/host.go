@@ -47,7 +47,7 @@ type Host struct {
 	watching  bool        // it runs
 	watched   int         // turns when it rang last
 	patience  time.Duration
-	bufs      [][]byte    // of the one who reads
+	bufs      [][]byte // of the one who reads
 }
 
 // A pair is what tells one connection from another. The addresses have no zone.

@@ -3,6 +3,7 @@ package rawtcp
 import (
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 
 // A port is a local port that is taken, by a listener or by connections.
 type port struct {
+	local  netip.AddrPort // without zone
 	guard  io.Closer
 	users  int
 	server *Listener // that serves it, or did; nil: it was only dialled from
@@ -26,16 +28,32 @@ func (h *Host) reserve(local netip.AddrPort) (netip.AddrPort, *port, error) {
 			return local, p, nil
 		}
 	}
-	reserved, guard, err := h.link.Reserve(local)
+	reserved, guard, err := h.guard(local)
 	if (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && h.cutTimeWait() {
-		reserved, guard, err = h.link.Reserve(local)
+		reserved, guard, err = h.guard(local)
 	}
 	if err != nil {
 		return local, nil, err
 	}
-	p := &port{guard: guard, users: 1}
-	h.ports[unzoned(reserved)] = p
+	p := &port{local: unzoned(reserved), guard: guard, users: 1}
+	h.ports[p.local] = p
 	return reserved, p, nil
+}
+
+// guard reserves a port. It is the longest part of connecting, so that where
+// nobody else can want the same port, the host is unlocked meanwhile.
+func (h *Host) guard(local netip.AddrPort) (netip.AddrPort, io.Closer, error) {
+	if local.Port() != 0 {
+		return h.link.Reserve(local)
+	}
+	h.mu.Unlock()
+	reserved, guard, err := h.link.Reserve(local)
+	h.mu.Lock()
+	if err == nil && h.closed {
+		guard.Close()
+		err = net.ErrClosed
+	}
+	return reserved, guard, err
 }
 
 func (h *Host) release(p *port) {
@@ -43,11 +61,7 @@ func (h *Host) release(p *port) {
 		return
 	}
 	p.guard.Close()
-	for at, q := range h.ports {
-		if p == q {
-			delete(h.ports, at)
-		}
-	}
+	delete(h.ports, p.local)
 }
 
 // cutTimeWait ends the oldest quarter of what is in TIME-WAIT: each holds a file

@@ -128,10 +128,11 @@ func (l *rawLink) WriteBatch(pkts []Outgoing) (int, error) {
 func (l *rawLink) Route(dst netip.Addr) (Route, error) {
 	l.inUse.RLock()
 	defer l.inUse.RUnlock()
-	if _, err := l.family(dst.Is6()); err != nil {
+	f, err := l.family(dst.Is6())
+	if err != nil {
 		return Route{}, err
 	}
-	return kernelRoute(dst)
+	return f.router.route(dst)
 }
 
 func (l *rawLink) Reserve(local netip.AddrPort) (netip.AddrPort, io.Closer, error) {

@@ -16,6 +16,7 @@ const bufferSize = 4 << 20
 // the ICMP errors about it.
 type rawFamily struct {
 	tcp, icmp rawSocket
+	router    router
 
 	sending sync.Mutex
 	out     messages
@@ -23,6 +24,7 @@ type rawFamily struct {
 	filtering sync.Mutex
 	ports     []uint16    // the reserved ones, sorted; twice where two addresses have the same
 	passing   []portRange // what the filter of tcp lets through
+	most      int         // the most ports since it was set
 }
 
 // A rawSocket is a raw socket and the arrays to read from it.
@@ -45,7 +47,12 @@ func openFamily(ipv6 bool) (*rawFamily, error) {
 		return nil, err
 	}
 	if err := f.icmp.open(); err != nil {
-		unix.Close(f.tcp.fd)
+		f.tcp.close()
+		return nil, err
+	}
+	if err := f.router.open(ipv6); err != nil {
+		f.tcp.close()
+		f.icmp.close()
 		return nil, err
 	}
 	f.filter(nil) // no port is reserved yet
@@ -55,8 +62,9 @@ func openFamily(ipv6 bool) (*rawFamily, error) {
 func (f *rawFamily) sockets() [2]*rawSocket { return [2]*rawSocket{&f.tcp, &f.icmp} }
 
 func (f *rawFamily) close() {
-	unix.Close(f.tcp.fd)
-	unix.Close(f.icmp.fd)
+	f.tcp.close()
+	f.icmp.close()
+	unix.Close(f.router.fd)
 }
 
 // pass lets the segments to a reserved port through.
@@ -65,7 +73,10 @@ func (f *rawFamily) pass(port uint16) {
 	defer f.filtering.Unlock()
 	at, _ := slices.BinarySearch(f.ports, port)
 	f.ports = slices.Insert(f.ports, at, port)
-	f.refilter()
+	f.most = max(f.most, len(f.ports))
+	if !covers(f.passing, port) {
+		f.refilter()
+	}
 }
 
 // unpass takes back one pass.
@@ -74,13 +85,18 @@ func (f *rawFamily) unpass(port uint16) {
 	defer f.filtering.Unlock()
 	at, _ := slices.BinarySearch(f.ports, port)
 	f.ports = slices.Delete(f.ports, at, at+1)
-	f.refilter()
+	if 2*len(f.ports) <= f.most {
+		f.refilter()
+	}
 }
 
+// refilter fits the filter to the ports. A new filter costs as much as a whole
+// connection, so it is fitted the more roughly the more ports there are, and
+// seldom: then most new ports pass already.
 func (f *rawFamily) refilter() {
-	if ranges := mergeRanges(f.ports, maxRanges); !slices.Equal(ranges, f.passing) {
-		f.filter(ranges)
-	}
+	n := len(f.ports)
+	f.filter(mergeRanges(f.ports, min(max(maxRanges*maxRanges/max(n, 1), 1), maxRanges)))
+	f.most = n
 }
 
 // filter makes the TCP socket deliver only segments to the ports of ranges, so
@@ -143,6 +159,8 @@ func (s *rawSocket) open() (err error) {
 	}
 	return err
 }
+
+func (s *rawSocket) close() { unix.Close(s.fd) }
 
 func (s *rawSocket) configure() error {
 	switch s.protocol {

@@ -5,35 +5,51 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// kernelRoute asks the kernel for its route to dst: a connected UDP socket
-// knows its source address and the path's MTU. It sends nothing.
-func kernelRoute(dst netip.Addr) (Route, error) {
-	family, level, option := unix.AF_INET, unix.IPPROTO_IP, unix.IP_MTU
-	if dst.Is6() {
-		family, level, option = unix.AF_INET6, unix.IPPROTO_IPV6, unix.IPV6_MTU
+// A router asks the kernel for routes: a UDP socket that is connected to a
+// destination knows its source address and the path's MTU. It sends nothing.
+type router struct {
+	mu sync.Mutex
+	fd int
+}
+
+func (r *router) open(ipv6 bool) (err error) {
+	family := unix.AF_INET
+	if ipv6 {
+		family = unix.AF_INET6
 	}
-	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return Route{}, os.NewSyscallError("socket", err)
-	}
-	defer unix.Close(fd)
+	r.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	return os.NewSyscallError("socket", err)
+}
+
+func (r *router) route(dst netip.Addr) (Route, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	const discard = 9 // any port will do
-	sa, err := sockaddr(fd, netip.AddrPortFrom(dst, discard))
+	sa, err := sockaddr(r.fd, netip.AddrPortFrom(dst, discard))
 	if err != nil {
 		return Route{}, err
 	}
-	if err := unix.Connect(fd, sa); err != nil {
+	// What it is connected to would keep its source address: first to nothing.
+	var nothing unix.RawSockaddr
+	unix.RawSyscall(unix.SYS_CONNECT, uintptr(r.fd), uintptr(unsafe.Pointer(&nothing)), unsafe.Sizeof(nothing))
+	if err := unix.Connect(r.fd, sa); err != nil {
 		return Route{}, os.NewSyscallError("connect", err)
 	}
-	src, err := localAddr(fd)
+	src, err := localAddr(r.fd)
 	if err != nil {
 		return Route{}, err
 	}
-	mtu, err := unix.GetsockoptInt(fd, level, option)
+	level, option := unix.IPPROTO_IP, unix.IP_MTU
+	if dst.Is6() {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_MTU
+	}
+	mtu, err := unix.GetsockoptInt(r.fd, level, option)
 	if err != nil {
 		return Route{}, os.NewSyscallError("getsockopt IP_MTU", err)
 	}
