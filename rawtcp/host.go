@@ -34,6 +34,7 @@ type Host struct {
 	deadlines deadlines
 	timer     *time.Timer
 	timerAt   time.Time
+	touched   []*Conn // those that have something to do, now
 	out       outbox
 	pool      stack.Pool // of all connections' buffers
 	quiet     cond       // a connection has come to its end, or to TIME-WAIT

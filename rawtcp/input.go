@@ -29,18 +29,12 @@ func (h *Host) input(packets [][]byte) {
 		return
 	}
 	now := time.Now()
-	touched := make([]*Conn, 0, readBatch)
 	for _, b := range packets {
-		c := h.packet(now, b)
-		if c != nil && !c.touched {
-			c.touched = true
-			touched = append(touched, c)
+		if c := h.packet(now, b); c != nil {
+			h.touch(c)
 		}
 	}
-	for _, c := range touched {
-		c.touched = false
-		h.flush(now, c)
-	}
+	h.flushAll(now)
 }
 
 // packet takes one packet and returns the connection that it concerns.

@@ -3,7 +3,6 @@ package rawtcp
 import (
 	"io"
 	"net/netip"
-	"slices"
 	"sync"
 	"syscall"
 )
@@ -54,7 +53,7 @@ func (m *memory) WriteBatch(pkts []Outgoing) (int, error) {
 			to = m
 		}
 		select {
-		case to.packets <- slices.Concat(p.Header, p.Payload):
+		case to.packets <- to.packet(p.Header, p.Payload):
 		default:
 		}
 	}

@@ -73,7 +73,11 @@ func (h *Host) cutTimeWait() bool {
 			waiting = append(waiting, c)
 		}
 	}
-	slices.SortFunc(waiting, func(a, b *Conn) int { return a.deadline.Compare(b.deadline) })
+	slices.SortFunc(waiting, func(a, b *Conn) int {
+		atA, _ := a.wakeAt()
+		atB, _ := b.wakeAt()
+		return atA.Compare(atB)
+	})
 	for _, c := range waiting[:(len(waiting)+3)/4] {
 		h.remove(c)
 	}

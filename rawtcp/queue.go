@@ -8,6 +8,7 @@ import (
 // A queue holds packets that wait for ReadBatch, in memory.
 type queue struct {
 	packets chan []byte
+	spare   chan []byte // where packets stood that have been read
 	woken   chan struct{}
 	ended   chan struct{}
 	once    sync.Once
@@ -15,7 +16,7 @@ type queue struct {
 }
 
 func newQueue(size int) *queue {
-	return &queue{packets: make(chan []byte, size), woken: make(chan struct{}, 1), ended: make(chan struct{})}
+	return &queue{packets: make(chan []byte, size), spare: make(chan []byte, size), woken: make(chan struct{}, 1), ended: make(chan struct{})}
 }
 
 // ReadBatch is that of a Link.
@@ -28,6 +29,10 @@ func (q *queue) ReadBatch(bufs [][]byte) (int, error) {
 		buf := bufs[n][:cap(bufs[n])]
 		bufs[n] = buf[:copy(buf, pkt)]
 		n++
+		select {
+		case q.spare <- pkt:
+		default:
+		}
 	}
 	select {
 	case pkt := <-q.packets:
@@ -45,6 +50,16 @@ func (q *queue) ReadBatch(bufs [][]byte) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// packet makes a packet to put into the queue.
+func (q *queue) packet(header, payload []byte) []byte {
+	var b []byte
+	select {
+	case b = <-q.spare:
+	default:
+	}
+	return append(append(b[:0], header...), payload...)
 }
 
 // Wake is that of a Link.

@@ -10,6 +10,35 @@ import (
 // flush sends what a connection owes, notes when it wants to be woken, and
 // wakes who waits for it.
 func (h *Host) flush(now time.Time, c *Conn) {
+	h.push(now, c)
+	h.out.send(h.link)
+	h.settle(now, c)
+}
+
+// flushAll is flush for those that were touched: what they send leaves together.
+func (h *Host) flushAll(now time.Time) {
+	for _, c := range h.touched {
+		h.push(now, c)
+	}
+	h.out.send(h.link)
+	for i, c := range h.touched {
+		c.touched = false
+		h.settle(now, c)
+		h.touched[i] = nil
+	}
+	h.touched = h.touched[:0]
+}
+
+// touch notes that a connection has something to do.
+func (h *Host) touch(c *Conn) {
+	if !c.touched {
+		c.touched = true
+		h.touched = append(h.touched, c)
+	}
+}
+
+// push puts into the outbox what a connection owes.
+func (h *Host) push(now time.Time, c *Conn) {
 	for c.held == nil || c.tcp.State() == stack.StateClosed {
 		var seg stack.Segment
 		why, ok := c.tcp.Next(c.at(now), &seg)
@@ -28,7 +57,10 @@ func (h *Host) flush(now time.Time, c *Conn) {
 			h.out.send(h.link)
 		}
 	}
-	h.out.send(h.link)
+}
+
+// settle does what is to be done when what a connection owed has left.
+func (h *Host) settle(now time.Time, c *Conn) {
 	if c.tooBig {
 		c.tooBig = false
 		if route, err := h.link.Route(c.remote.Addr()); err == nil && c.tcp.LowerMTU(c.at(now), route.MTU) {
@@ -58,24 +90,34 @@ func (h *Host) tick() {
 	now := time.Now()
 	h.timerAt = time.Time{}
 	for len(h.deadlines) > 0 && !h.deadlines[0].deadline.After(now) {
-		c := h.deadlines[0]
-		c.tcp.Advance(c.at(now))
-		h.flush(now, c)
+		c := heap.Pop(&h.deadlines).(*Conn)
+		if at, armed := c.wakeAt(); armed && !at.After(now) {
+			c.tcp.Advance(c.at(now))
+			h.touch(c)
+		} else {
+			h.schedule(c)
+		}
 	}
+	h.flushAll(now)
 	h.arm()
 }
 
-// schedule follows a connection's deadline.
-func (h *Host) schedule(c *Conn) {
+// wakeAt is when a connection wants to be woken, and false if never.
+func (c *Conn) wakeAt() (time.Time, bool) {
 	at, armed := c.tcp.Deadline()
-	at, armed = at.Add(c.thought), armed && c.held == nil
-	switch {
-	case !armed && c.index >= 0:
-		heap.Remove(&h.deadlines, c.index)
-	case armed && c.index < 0:
+	return at.Add(c.thought), armed && c.held == nil
+}
+
+// schedule follows a connection's deadline where it comes nearer. One that moves
+// away, as most do with every segment, is followed when it would have come.
+func (h *Host) schedule(c *Conn) {
+	switch at, armed := c.wakeAt(); {
+	case !armed:
+		return
+	case c.index < 0:
 		c.deadline = at
 		heap.Push(&h.deadlines, c)
-	case armed && !at.Equal(c.deadline):
+	case at.Before(c.deadline):
 		c.deadline = at
 		heap.Fix(&h.deadlines, c.index)
 	}

@@ -108,7 +108,7 @@ func New(cfg Config) *Conn {
 	c.out.base = cfg.ISS.Add(1)
 	c.rcv.shift = windowShift(c.cfg.ReceiveBuffer)
 	c.in.limit = c.cfg.ReceiveBuffer
-	c.out.data.pool, c.in.data.pool = cfg.Pool, cfg.Pool
+	c.out.data.pool, c.in.data.pool, c.board.pool = cfg.Pool, cfg.Pool, cfg.Pool
 	c.rtt = rttEstimator{initial: c.cfg.InitialRTO, min: c.cfg.MinRTO, max: c.cfg.MaxRTO}
 	return c
 }

@@ -9,12 +9,14 @@ import "math/bits"
 type Pool struct {
 	free [poolClasses][][]byte // by size: class i holds 2^i octets
 	held int                   // octets
+	runs [][]sent              // of scoreboards
 }
 
 const (
 	poolClasses  = 32
 	smallestPool = 12       // 4 KiB
 	mostPooled   = 16 << 20 // octets: what is beyond is left to the garbage collector
+	mostRuns     = 64       // scoreboards
 )
 
 // get returns memory with room for n octets.
@@ -39,6 +41,22 @@ func (p *Pool) put(b []byte) {
 	class := bits.Len(uint(cap(b))) - 1
 	p.free[class] = append(p.free[class], b[:0])
 	p.held += cap(b)
+}
+
+func (p *Pool) getRuns() []sent {
+	if p == nil || len(p.runs) == 0 {
+		return nil
+	}
+	last := len(p.runs) - 1
+	b := p.runs[last]
+	p.runs = p.runs[:last]
+	return b
+}
+
+func (p *Pool) putRuns(b []sent) {
+	if p != nil && len(p.runs) < mostRuns {
+		p.runs = append(p.runs, b[:0])
+	}
 }
 
 // memory is a run of octets in one piece, which grows at its end and is used up

@@ -23,6 +23,8 @@ func (s *sent) len() int { return s.end.Sub(s.seq) }
 // and without gaps (RFC 6675, section 3; RFC 8985, section 5).
 type scoreboard struct {
 	runs        []sent
+	memory      []sent // where the runs stand, towards its end; empty
+	pool        *Pool
 	sackedBytes int
 	lostBytes   int
 }
@@ -32,7 +34,17 @@ type scoreboard struct {
 func (b *scoreboard) pipe(flight int) int { return flight - b.sackedBytes - b.lostBytes }
 
 func (b *scoreboard) push(seq, end Seq, now time.Time) {
+	switch n := len(b.runs); {
+	case n == 0:
+		b.memory = b.pool.getRuns()
+		b.runs = b.memory
+	case n == cap(b.runs) && 2*n <= cap(b.memory): // so seldom that a run is moved once at most
+		b.runs = append(b.memory, b.runs...)
+	}
 	b.runs = append(b.runs, sent{seq: seq, end: end, at: now, times: 1})
+	if cap(b.runs) > cap(b.memory) {
+		b.memory = b.runs[:0]
+	}
 }
 
 // delivered is what an ACK says has arrived: for the round-trip time, for RACK.
@@ -79,7 +91,8 @@ func (b *scoreboard) ack(una Seq, d *delivered) {
 		b.runs[0].seq = una
 	}
 	if len(b.runs) == 0 {
-		b.runs = nil
+		b.pool.putRuns(b.memory)
+		b.runs, b.memory = nil, nil
 	}
 }
 
