@@ -143,6 +143,12 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 	if opens && len(l.ready) >= l.config.Backlog || cookie && l.config.Gate != nil {
 		return nil
 	}
+	// The broadcast address of a subnet is known by its route (MUST-57).
+	if p.Dst.Is4() {
+		if _, err := h.link.Route(p.Dst); err != nil {
+			return nil
+		}
+	}
 	peer := id.remote.Addr()
 	if peer.IsLinkLocalUnicast() && peer.Is6() {
 		peer = peer.WithZone(l.zone(id.local.Addr()))

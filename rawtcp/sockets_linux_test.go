@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"rawnc/rawtcp"
 	"rawnc/rawtcp/lab"
 	"rawnc/rawtcp/lab/labtest"
+	"rawnc/rawtcp/wire"
 	"rawnc/stack"
 )
 
@@ -343,4 +345,82 @@ type end struct {
 	net.Conn
 	err    error
 	states []stack.State // the first three
+}
+
+// MUST-44, MUST-45: the route chooses the address that a connection comes from,
+// and it stays that, whatever becomes of the route.
+func TestLocalAddress(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	second := netip.MustParseAddr("192.0.2.7")
+	if _, err := pair.A.Run("ip", "address", "add", second.String()+"/24", "dev", lab.Interface); err != nil {
+		t.Fatal(err)
+	}
+	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A))}
+	l := listen(t, pair.B, pair.B.IPv4)
+	dial := func(from netip.Addr) (c, s net.Conn) {
+		c, s = open(t, l, func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+		if got := s.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); got != from {
+			t.Errorf("came from %v, want %v", got, from)
+		}
+		return c, s
+	}
+	c, s := dial(pair.A.IPv4)
+	if _, err := pair.A.Run("ip", "route", "add", pair.B.IPv4.String(), "dev", lab.Interface, "src", second.String()); err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, c, 100000, s, 100000)
+	c, s = dial(second)
+	exchange(t, c, 1000, s, 1000)
+}
+
+// MUST-57: the broadcast address of a subnet is known to the routes alone.
+func TestSYNToBroadcast(t *testing.T) {
+	t.Parallel()
+	pair := labtest.NewPair(t)
+	l, err := (&rawtcp.ListenConfig{Host: newHost(t, rawLink(t, pair.A))}).Listen(t.Context(), "tcp4", ":80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	// B takes the address for a host's, A's.
+	link, err := pair.A.Run("ip", "-brief", "link", "show", lab.Interface) // name, state, MAC address
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"route", "del", "broadcast", "192.0.2.255", "dev", lab.Interface, "table", "local"},
+		{"neighbor", "add", "192.0.2.255", "lladdr", strings.Fields(link)[2], "dev", lab.Interface},
+	} {
+		if out, err := pair.B.Run("ip", args...); err != nil {
+			t.Fatal(err, out)
+		}
+	}
+	b := rawLink(t, pair.B)
+	defer b.Close()
+	for port, dst := range []netip.Addr{netip.MustParseAddr("192.0.2.255"), pair.A.IPv4} {
+		local := netip.AddrPortFrom(pair.B.IPv4, uint16(1000+port))
+		if _, _, err := b.Reserve(local); err != nil {
+			t.Fatal(err)
+		}
+		p := wire.Packet{Src: pair.B.IPv4, Dst: dst, TTL: 64, ID: 1, Segment: stack.Segment{SrcPort: local.Port(), DstPort: 80, Flags: stack.SYN}}
+		header, err := wire.AppendHeaders(nil, &p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.WriteBatch([]rawtcp.Outgoing{{Dst: dst, Header: header}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bufs := [][]byte{make([]byte, 1500)}
+	if _, err := b.ReadBatch(bufs); err != nil {
+		t.Fatal(err)
+	}
+	var p wire.Packet
+	if err := wire.Parse(bufs[0], &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Flags != stack.SYN|stack.ACK || p.DstPort != 1001 || p.Src != pair.A.IPv4 {
+		t.Errorf("the first answer is %v from %v to port %d, want the SYN,ACK for port 1001", p.Flags, p.Src, p.DstPort)
+	}
 }

@@ -90,6 +90,10 @@ func (c *Conn) checkRST(now time.Time, seg *Segment) bool {
 		c.provoked(now, ReasonChallengeACK)
 		return false
 	}
+	if c.state == StateTimeWait { // answers an old duplicate, perhaps (RFC 1337, section 3)
+		c.verdict = VerdictIgnored
+		return false
+	}
 	c.verdict = VerdictReset
 	switch {
 	case c.state == StateSynReceived && !c.active: // MUST-11

@@ -11,7 +11,7 @@ import (
 
 var keepAlive = stack.Config{KeepAlive: 2 * time.Hour, KeepAliveInterval: time.Minute, KeepAliveCount: 3}
 
-// MUST-25.
+// MUST-25, MUST-28.
 func TestKeepAliveIsOff(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.wait(1000 * time.Hour)

@@ -47,16 +47,19 @@ func TestTimeWaitIsNotProlongedByOthers(t *testing.T) {
 	d.ended(nil)
 }
 
-// RFC 5961 for RFC 1337's assassination: only a RST that is exactly right.
-// RFC1337-3-a.
+// RFC1337-3-a: no RST ends TIME-WAIT. An old duplicate makes us send an ACK, and
+// the RST that the peer answers with is exactly right.
 func TestTimeWaitReset(t *testing.T) {
 	d := inTimeWait(t)
 	d.send("RST", seq(1))
 	d.expectNothing()
 	d.send("RST", seq(3))
 	d.expect("ACK", seq(2), ack(2), why(stack.ReasonChallengeACK))
-	d.state(stack.StateTimeWait)
 	d.send("RST", seq(2))
+	d.expectNothing()
+	d.wait(20*time.Second - 1)
+	d.state(stack.StateTimeWait)
+	d.wait(1)
 	d.ended(nil)
 }
 
