@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 
 	"rawnc/rawtcp/wire"
@@ -132,64 +131,5 @@ func TestDialRefusesWhatIsNoHost(t *testing.T) {
 		if wrong := (*net.AddrError)(nil); !errors.As(err, &wrong) {
 			t.Errorf("%s: %v, want an AddrError", address, err)
 		}
-	}
-}
-
-// MUST-41: a second passive OPEN of a port fails, and the first still serves, as
-// does the connection that it has accepted.
-func TestListenTwice(t *testing.T) {
-	a, b := hosts(t)
-	lc := ListenConfig{Host: b}
-	l, err := lc.Listen(t.Context(), "tcp", "192.0.2.2:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var conns []net.Conn
-	for range 2 {
-		c, err := (&Dialer{Host: a}).Dial("tcp", "192.0.2.2:80")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := lc.Listen(t.Context(), "tcp", "192.0.2.2:80"); !errors.Is(err, syscall.EADDRINUSE) {
-			t.Errorf("a second listener: %v, want address in use", err)
-		}
-		conns = append(conns, c, s)
-	}
-	for i := 0; i < len(conns); i += 2 {
-		conns[i].Write([]byte("x"))
-		if n, err := conns[i+1].Read(make([]byte, 1)); n != 1 {
-			t.Errorf("connection %d: %v", i/2, err)
-		}
-	}
-}
-
-// MUST-42: listening on a port from which a connection is being opened.
-func TestListenWhileDialling(t *testing.T) {
-	la, lb := MemoryPair(addrA, addrB, 1500) // nobody answers at B
-	a := NewHost(la)
-	defer a.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	dialled := make(chan error)
-	go func() {
-		d := Dialer{Host: a, LocalAddr: netip.MustParseAddrPort("192.0.2.1:80")}
-		_, err := d.DialContext(ctx, "tcp", "192.0.2.2:99")
-		dialled <- err
-	}()
-	s := &stranger{t, lb}
-	s.expect(stack.SYN, 99) // SYN-SENT
-	l, err := (&ListenConfig{Host: a}).Listen(t.Context(), "tcp", "192.0.2.1:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	s.send(addrB, addrA, syn(1), nil)
-	s.expect(stack.SYN|stack.ACK, 1)
-	cancel()
-	if err := <-dialled; !errors.Is(err, context.Canceled) {
-		t.Errorf("the connection that was being opened: %v", err)
 	}
 }
