@@ -34,20 +34,25 @@ type Conn struct {
 	closed            bool
 	buried            bool  // has ended, and is remembered for a moment
 	sendErr           error // the last packet that the system refused to send
-	tooBig            bool  // because the way carries no packet of that size any more
+	tooBig            bool  // because the way may carry no packet of that size any more
 	linkErr           error
 	ipID              uint16
 	touched           bool // packets of the batch at hand were for it
 	deadline          time.Time
 	index             int // in host.deadlines; -1: not there
 	linger            int
-	held              *held         // what the gate has before it; nil: nothing
-	thought           time.Duration // how long the gate took so far
+	reports           []stack.Report // that nobody has asked for yet: the newest of each kind
+	held              *held          // what the gate has before it; nil: nothing
+	thought           time.Duration  // how long the gate took so far
 }
 
-func newConn(h *Host, tcp *stack.Conn, id pair, tap Tap) *Conn {
-	c := &Conn{host: h, tcp: tcp, local: id.local, remote: id.remote, index: -1, linger: -1}
-	c.watch.tap = tap
+func newConn(h *Host, cfg stack.Config, id pair, tap Tap) *Conn {
+	c := &Conn{host: h, local: id.local, remote: id.remote, index: -1, linger: -1}
+	if c.watch.tap = tap; tap != nil {
+		cfg.Watch = c.watch.event
+	}
+	cfg.Report = c.reported
+	c.tcp = stack.New(cfg)
 	c.canRead.init(h)
 	c.canWrite.init(h)
 	c.readBy.cond, c.writeBy.cond = &c.canRead, &c.canWrite
@@ -95,7 +100,14 @@ func (c *Conn) Read(b []byte) (int, error) {
 
 // Write writes all of b, waiting while the send buffer is full. What it has
 // taken is sent and, if need be, sent again in the background.
-func (c *Conn) Write(b []byte) (int, error) {
+func (c *Conn) Write(b []byte) (int, error) { return c.write(b, c.tcp.Write) }
+
+// WriteUrgent is Write with the urgent pointer behind b (RFC 9293, section 3.8.5):
+// MSG_OOB, but that b may have any length and all of it stays in the stream. See
+// Conn.Report for the other side. New protocols should not use it (RFC 6093).
+func (c *Conn) WriteUrgent(b []byte) (int, error) { return c.write(b, c.tcp.WriteUrgent) }
+
+func (c *Conn) write(b []byte, write func(time.Time, []byte) (int, error)) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	h := c.host
@@ -107,7 +119,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 			return written, c.opError("write", err)
 		}
 		now := time.Now()
-		n, err := c.tcp.Write(c.at(now), b[written:])
+		n, err := write(c.at(now), b[written:])
 		written += n
 		if err != nil {
 			return written, c.opError("write", c.cause(err))
@@ -143,9 +155,9 @@ func (c *Conn) CloseWrite() error {
 		return c.opError("close", net.ErrClosed)
 	}
 	now := time.Now()
-	err := c.tcp.CloseWrite(c.at(now))
+	c.tcp.CloseWrite(c.at(now)) // once more does no harm
 	h.flush(now, c)
-	if err != nil {
+	if err := c.tcp.Err(); err != nil {
 		return c.opError("close", c.cause(err))
 	}
 	return nil
@@ -216,6 +228,32 @@ func (c *Conn) SetLinger(sec int) error {
 	defer c.host.mu.Unlock()
 	c.linger = sec
 	return nil
+}
+
+// SetTOS sets the DSCP and ECN octet of the packets from now on. Once a connection
+// carries data it had better keep it (RFC 9293, section 3.9.2).
+func (c *Conn) SetTOS(tos uint8) {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	c.tos = tos
+}
+
+// SetTTL sets the time to live (IPv6: hop limit) of the packets from now on; 0
+// means 64.
+func (c *Conn) SetTTL(ttl uint8) {
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	c.ttl = ttlOr64(ttl)
+}
+
+// Adjust changes how the connection behaves from now on: see stack.Conn.Adjust
+// for what can be changed.
+func (c *Conn) Adjust(change func(*stack.Config)) {
+	h := c.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.tcp.Adjust(change)
+	h.flush(time.Now(), c)
 }
 
 // Drain waits until the peer has acknowledged all that was written.

@@ -25,7 +25,7 @@ type Dialer struct {
 	Timeout time.Duration
 	// Config is how the connections behave. Its MTU, IPv6, ISS, TSOffset and
 	// Offload are set for each of them, from the route and from a hash of the addresses; an
-	// MTU given here can only lower the route's.
+	// MTU given here can only lower the route's. Conn.Report has its Report.
 	Config stack.Config
 	// ISN, if not nil, is the initial sequence number of every connection, in
 	// place of RFC 6528's. For demonstrations: it can be guessed.
@@ -213,7 +213,6 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 		return nil, syscall.EADDRINUSE
 	}
 	now := time.Now()
-	var c *Conn
 	cfg := h.configure(d.Config, id, route, now)
 	if d.ISN != nil {
 		cfg.ISS = *d.ISN
@@ -221,10 +220,7 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 	if d.Gate != nil { // it decides over each segment on the wire
 		cfg.Offload = 0
 	}
-	if d.Tap != nil {
-		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
-	}
-	c = newConn(h, stack.New(cfg), pair{local, remote}, d.Tap)
+	c := newConn(h, cfg, pair{local, remote}, d.Tap)
 	c.port, c.ttl, c.tos, c.gate = port, ttlOr64(d.TTL), d.TOS, d.Gate
 	if err := c.tcp.Open(now, local.Port(), remote.Port()); err != nil {
 		h.release(port)

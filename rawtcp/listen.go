@@ -170,11 +170,7 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 	if l.config.Gate != nil {
 		cfg.Offload = 0
 	}
-	var c *Conn
-	if l.config.Tap != nil {
-		cfg.Watch = func(e stack.Event) { c.watch.event(e) }
-	}
-	c = newConn(h, stack.New(cfg), pair{id.local, netip.AddrPortFrom(peer, id.remote.Port())}, l.config.Tap)
+	c := newConn(h, cfg, pair{id.local, netip.AddrPortFrom(peer, id.remote.Port())}, l.config.Tap)
 	c.ttl, c.tos, c.gate = ttlOr64(l.config.TTL), l.config.TOS, l.config.Gate
 	c.port = port
 	port.users++

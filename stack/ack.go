@@ -62,10 +62,10 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 		if c.snd.nxt.Less(seg.Ack) { // the octet of the window probe was taken
 			c.snd.nxt, c.snd.probed = seg.Ack, false
 		}
-		c.snd.una = seg.Ack
+		c.snd.una, c.snd.up = seg.Ack, maxSeq(c.snd.up, seg.Ack)
 		c.board.ack(c.snd.una, &d)
 		c.out.ack(c.snd.una)
-		c.waiting, c.probes = now, 0
+		c.waiting, c.probes, c.advised = now, 0, false
 		c.timers.stop(timerRetransmit) // RFC 6298, 5.3: started again for what is left
 		c.timers.stop(timerPersist)
 	} else if c.idle() { // the answer to a keep-alive, or as good

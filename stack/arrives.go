@@ -113,6 +113,9 @@ func (c *Conn) arrivesSynSent(now time.Time, seg *Segment) {
 	c.acknowledged(now, seg)
 	c.setState(StateEstablished, CauseSYNACK)
 	c.owe(ReasonHandshakeACK)
+	if seg.Flags.Has(URG) {
+		c.urgentArrived(seg.Seq.Add(int(seg.Urgent)))
+	}
 	stripSYN(seg)
 	c.textArrived(now, seg)
 	c.finArrived(now, seg)
@@ -127,7 +130,7 @@ func stripSYN(seg *Segment) {
 // synArrived takes the peer's initial sequence number and its options.
 func (c *Conn) synArrived(now time.Time, seg *Segment) {
 	c.rcv.irs = seg.Seq
-	c.rcv.nxt = seg.Seq.Add(1)
+	c.rcv.nxt, c.rcv.up = seg.Seq.Add(1), seg.Seq.Add(1)
 	c.rcv.adv = c.rcv.nxt.Add(int(c.synWindow()))
 	c.heard = now
 
@@ -144,6 +147,7 @@ func (c *Conn) synArrived(now time.Time, seg *Segment) {
 	} else {
 		c.snd.shift, c.rcv.shift = 0, 0
 	}
+	c.userTimeoutArrived(o)
 	c.snd.wnd = int(seg.Window) // of a SYN: not scaled
 	c.snd.maxWnd = c.snd.wnd
 	c.snd.wl1, c.snd.wl2 = seg.Seq, seg.Ack
@@ -169,10 +173,12 @@ func (c *Conn) establish() {
 	}
 	c.loss = recovery{retransmits: c.loss.retransmits}
 	c.openPath()
+	c.owed.userTimeout = c.cfg.UserTimeoutOption // once more: a SYN cookie forgets it (RFC 5482, section 3)
 }
 
 // arrivesOtherwise is section 3.10.7.4: every state from SYN-RECEIVED on.
 func (c *Conn) arrivesOtherwise(now time.Time, seg *Segment) {
+	up := seg.Seq.Add(int(seg.Urgent)) // before anything is cut off
 	if c.duplicateSYN(seg) {
 		return
 	}
@@ -186,6 +192,10 @@ func (c *Conn) arrivesOtherwise(now time.Time, seg *Segment) {
 	}
 	if c.state == StateClosed || c.state == StateListen {
 		return
+	}
+	c.userTimeoutArrived(&seg.Options)
+	if seg.Flags.Has(URG) {
+		c.urgentArrived(up)
 	}
 	c.textArrived(now, seg)
 	c.finArrived(now, seg)
@@ -217,7 +227,11 @@ func (c *Conn) relisten(cause Cause) {
 		return
 	}
 	c.out.ack(c.sendEnd()) // gives its memory back
-	fresh := New(c.cfg)
+	cfg := c.cfg
+	if cfg.NewISS != nil {
+		cfg.ISS = cfg.NewISS()
+	}
+	fresh := New(cfg)
 	fresh.localPort, fresh.state, fresh.verdict = c.localPort, c.state, c.verdict
 	*c = *fresh
 	c.setState(StateListen, cause)

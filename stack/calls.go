@@ -5,12 +5,16 @@ import (
 	"time"
 )
 
-// The user calls of RFC 9293, section 3.10.1 to 3.10.6.
+// The user calls of RFC 9293, section 3.10.1 to 3.10.6. (STATUS is Snapshot.)
 
-// Open is the active OPEN: Next has a SYN to send.
+// Open is the active OPEN: Next has a SYN to send. It makes a passive
+// connection that is in LISTEN an active one.
 func (c *Conn) Open(now time.Time, localPort, remotePort uint16) error {
-	if c.state != StateClosed || c.used {
-		return ErrState
+	switch {
+	case c.state > StateListen, c.used:
+		return ErrExists
+	case remotePort == 0:
+		return ErrUnspecified
 	}
 	c.localPort, c.remotePort = localPort, remotePort
 	c.active = true
@@ -23,7 +27,7 @@ func (c *Conn) Open(now time.Time, localPort, remotePort uint16) error {
 // to serve many peers, make a Conn for each.
 func (c *Conn) Listen(localPort uint16) error {
 	if c.state != StateClosed || c.used {
-		return ErrState
+		return ErrExists
 	}
 	c.localPort = localPort
 	c.setState(StateListen, CausePassiveOpen)
@@ -32,7 +36,8 @@ func (c *Conn) Listen(localPort uint16) error {
 
 // start readies the connection for its SYN.
 func (c *Conn) start(now time.Time) {
-	c.snd.mss = c.cfg.MSS
+	c.snd.mss = c.cfg.SendMSS
+	c.rcv.quick = c.cfg.QuickACKs
 	c.heard = now
 	c.cc = congestion{algorithm: c.cfg.Congestion, mss: c.snd.mss}
 	c.ts.offset = c.cfg.TSOffset
@@ -44,8 +49,10 @@ func (c *Conn) Write(_ time.Time, b []byte) (int, error) {
 	switch {
 	case c.err != nil:
 		return 0, c.err
-	case c.state == StateClosed, c.state == StateListen:
-		return 0, ErrState
+	case c.state == StateClosed:
+		return 0, ErrNoConnection
+	case c.state == StateListen:
+		return 0, ErrUnspecified
 	case c.snd.closed:
 		return 0, ErrClosing
 	}
@@ -58,7 +65,11 @@ func (c *Conn) Write(_ time.Time, b []byte) (int, error) {
 // error when there are none yet, io.EOF behind the peer's FIN, and the reason
 // the connection ended once all that had arrived has been read.
 func (c *Conn) Read(_ time.Time, b []byte) (int, error) {
+	if u := c.Urgent(); 0 < u && u < len(b) {
+		b = b[:u]
+	}
 	n := c.in.read(b)
+	c.rcv.up = maxSeq(c.rcv.up, c.consumed())
 	switch {
 	case n > 0 || len(b) == 0:
 		c.updateWindow()
@@ -68,7 +79,7 @@ func (c *Conn) Read(_ time.Time, b []byte) (int, error) {
 	case c.err != nil:
 		return 0, c.err
 	case c.state == StateClosed:
-		return 0, ErrState
+		return 0, ErrNoConnection
 	}
 	return 0, nil
 }
@@ -84,18 +95,38 @@ func (c *Conn) Writable() bool {
 	return c.out.len() <= c.cfg.SendBuffer/3*2 || c.snd.closed || c.state == StateClosed
 }
 
-// CloseWrite is CLOSE as RFC 9293 has it: no more data will be sent, a FIN
-// follows what is queued, and reading goes on.
-func (c *Conn) CloseWrite(time.Time) error {
-	if c.snd.closed {
-		return nil
+// Adjust changes what of the Config can be changed while the connection lives:
+// NoDelay, Cork, DelayedACK, R1, UserTimeout and SYNTimeout, KeepAlive and its
+// figures, and FinWait2. What else change does has no effect.
+func (c *Conn) Adjust(change func(*Config)) {
+	before := c.userTimeout()
+	cfg := c.cfg
+	change(&cfg)
+	cfg = cfg.withDefaults()
+	to := &c.cfg
+	to.NoDelay, to.Cork, to.DelayedACK = cfg.NoDelay, cfg.Cork, cfg.DelayedACK
+	to.R1, to.UserTimeout, to.SYNTimeout = cfg.R1, cfg.UserTimeout, cfg.SYNTimeout
+	to.KeepAlive, to.KeepAliveIdle = cfg.KeepAlive, cfg.KeepAliveIdle
+	to.KeepAliveInterval, to.KeepAliveCount = cfg.KeepAliveInterval, cfg.KeepAliveCount
+	to.FinWait2 = cfg.FinWait2
+	c.timers.stop(timerKeepAlive) // Next sets it anew
+	if c.cfg.UserTimeoutOption && c.userTimeout() != before {
+		c.owed.userTimeout = true
 	}
+}
+
+// CloseWrite is CLOSE as RFC 9293 has it: no more data will be sent, a FIN
+// follows what is queued, and reading goes on. In SYN-RECEIVED the FIN waits
+// until our SYN is acknowledged, even if nothing else does.
+func (c *Conn) CloseWrite(time.Time) error {
 	switch c.state {
 	case StateClosed:
-		return ErrState
+		return ErrNoConnection
 	case StateListen, StateSynSent:
 		c.end(CauseClose, nil)
 		return nil
+	case StateClosing, StateLastAck, StateTimeWait:
+		return ErrClosing
 	}
 	c.snd.closed = true
 	switch c.state {
@@ -124,12 +155,21 @@ func (c *Conn) Close(now time.Time) error {
 	if c.state == StateFinWait2 {
 		c.timers.set(timerFinWait2, now.Add(c.cfg.FinWait2))
 	}
+	if err == ErrClosing { // CloseWrite went before
+		return nil
+	}
 	return err
 }
 
 // Abort is ABORT: the peer gets a RST where it knows of the connection, and
 // everything queued is lost.
-func (c *Conn) Abort(time.Time) { c.abort(CauseAbort, ErrAborted, ReasonAbort) }
+func (c *Conn) Abort(time.Time) error {
+	if c.state == StateClosed {
+		return ErrNoConnection
+	}
+	c.abort(CauseAbort, ErrAborted, ReasonAbort)
+	return nil
+}
 
 func (c *Conn) abort(cause Cause, err error, why ReasonKind) {
 	switch c.state {

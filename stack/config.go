@@ -8,14 +8,18 @@ type Config struct {
 	// ISS is the initial send sequence number. The caller chooses it, as RFC
 	// 6528 says (see ISN), or to show something.
 	ISS Seq
+	// NewISS, if not nil, gives the initial sequence number of a passive connection
+	// that has gone back to LISTEN; otherwise that is ISS again.
+	NewISS func() Seq
 	// MTU is the largest IP packet that the route carries, in octets. The
 	// default is 1500.
 	MTU int
 	// IPv6 tells how large the IP header is, and the default MSS.
 	IPv6 bool
-	// MSS limits the segment size that is announced and sent, in octets of
-	// payload without options; the least is 48. The default is what MTU leaves.
-	MSS int
+	// MSS is the segment size that is announced, in octets of payload without
+	// options; the least is 48. The default is what MTU leaves. SendMSS limits
+	// what is sent, whatever the peer announces; the default is MSS.
+	MSS, SendMSS int
 	// Offload lets Next return segments of up to so many octets of payload, for
 	// a link that cuts them: see Segment.GSOSize. Zero: one MSS at most.
 	Offload int
@@ -39,6 +43,15 @@ type Config struct {
 	NoSACK        bool // do not offer or accept SACK (RFC 2018)
 	NoWindowScale bool // do not offer or accept window scaling (RFC 7323)
 	NoDelay       bool // switch the Nagle algorithm off (RFC 9293, MUST-17)
+	// Cork holds back what is less than a full segment, 200 ms at most when
+	// nothing is outstanding, and then it is sent (MUST-60). Urgent data and the
+	// FIN do not wait.
+	Cork bool
+	// WindowScale is the shift count that is offered, at most 14; the default is
+	// the least that lets ReceiveBuffer be offered whole. Negative: 0.
+	WindowScale int
+	// OptionOrder is how the options of a SYN are ordered.
+	OptionOrder OptionOrder
 
 	// TSOffset is added to the timestamp clock; random, so that timestamps do
 	// not tell the machine's uptime (RFC 7323, section 7.1).
@@ -51,22 +64,32 @@ type Config struct {
 	// DelayedACK is how long an ACK may wait; default 40 ms, at most 500 ms
 	// (RFC 9293, MUST-40). Negative: every segment is acknowledged at once.
 	DelayedACK time.Duration
+	// QuickACKs is how many segments with data are acknowledged at once from the
+	// first one on, as Linux does with up to 16; default 0.
+	QuickACKs int
 	// InitialWindow is the initial congestion window in segments; default 10
 	// (RFC 6928).
 	InitialWindow int
 	// Congestion is the algorithm of congestion control; the default is CUBIC.
 	Congestion Congestion
-	// UserTimeout is R2: how long sent data, a SYN or a probe may go unanswered
-	// before the connection is given up; default 5 min (RFC 9293, section
-	// 3.8.3). Negative: never.
-	UserTimeout time.Duration
-	// KeepAlive is how long a connection may be idle before the peer is asked
-	// whether it is there. Zero, the default, means never (MUST-25).
-	KeepAlive time.Duration
-	// KeepAliveInterval is the time between unanswered probes, default 75 s;
-	// KeepAliveCount how many are sent before giving up, default 9.
-	KeepAliveInterval time.Duration
-	KeepAliveCount    int
+	// R1 is after how many retransmissions of the same segment the application
+	// and IP are told that it does not get through (see ReportUnanswered); default
+	// 3 (RFC 9293, section 3.8.3). Negative: never.
+	R1 int
+	// UserTimeout is R2: how long sent data or a probe may go unanswered before
+	// the connection is given up; default 5 min. Negative: never. SYNTimeout is
+	// R2 of a SYN; default 5 min, of which RFC 9293 demands 3 (MUST-23).
+	UserTimeout, SYNTimeout time.Duration
+	// UserTimeoutOption lets the peer know UserTimeout, and heeds what the peer
+	// wishes, up to an hour, unless UserTimeout is set (RFC 5482).
+	UserTimeoutOption bool
+	// KeepAlive has an idle peer asked whether it is there. It is off by default
+	// (MUST-25). KeepAliveIdle is for how long nothing must have come, default 2
+	// h (MUST-28), KeepAliveInterval the time between unanswered probes, default
+	// 75 s, and KeepAliveCount how many are sent before giving up, default 9.
+	KeepAlive                        bool
+	KeepAliveIdle, KeepAliveInterval time.Duration
+	KeepAliveCount                   int
 	// MSL is the maximum segment lifetime; TIME-WAIT lasts twice as long. The
 	// default is 30 s, as Linux; RFC 9293 would have 2 min.
 	MSL time.Duration
@@ -78,6 +101,9 @@ type Config struct {
 	// in LISTEN until an ACK brings the cookie back.
 	Cookie *Cookie
 
+	// Report, if not nil, is told what an application should know at once
+	// (ERROR_REPORT in RFC 9293, section 3.9.1.8). It must not call the Conn.
+	Report func(Report)
 	// Watch, if not nil, is told what happens inside. It must not call the Conn.
 	Watch func(Event)
 }
@@ -117,7 +143,9 @@ func (cfg Config) withDefaults() Config {
 	def(&cfg.MaxRTO, 60*time.Second)
 	def(&cfg.DelayedACK, 40*time.Millisecond)
 	def(&cfg.InitialWindow, 10)
-	def(&cfg.UserTimeout, 5*time.Minute)
+	def(&cfg.R1, 3)
+	def(&cfg.SYNTimeout, defaultUserTimeout)
+	def(&cfg.KeepAliveIdle, 2*time.Hour)
 	def(&cfg.KeepAliveInterval, 75*time.Second)
 	def(&cfg.KeepAliveCount, 9)
 	def(&cfg.MSL, 30*time.Second)
@@ -126,9 +154,13 @@ func (cfg Config) withDefaults() Config {
 	most := min(max(cfg.MTU-cfg.ipHeaderLen()-headerLen, leastMSS), 65535)
 	def(&cfg.MSS, most)
 	cfg.MSS = min(max(cfg.MSS, leastMSS), most)
+	def(&cfg.SendMSS, cfg.MSS)
+	cfg.SendMSS = min(max(cfg.SendMSS, leastMSS), most)
 	cfg.DelayedACK = min(cfg.DelayedACK, 500*time.Millisecond)
 	cfg.ReceiveBuffer = min(cfg.ReceiveBuffer, 1<<30) // RFC 7323, section 2.3
 	cfg.SendBuffer = min(cfg.SendBuffer, 1<<30)       // so that sequence numbers compare
+	def(&cfg.WindowScale, windowShift(cfg.ReceiveBuffer))
+	cfg.WindowScale = min(cfg.WindowScale, 14) // RFC 7323, section 2.3
 	return cfg
 }
 

@@ -23,6 +23,13 @@ import (
 	"time"
 )
 
+// What a call says that the state does not allow (RFC 9293, section 3.10).
+var (
+	ErrNoConnection = errors.New("connection does not exist")    // in CLOSED: not opened yet, or at its end
+	ErrExists       = errors.New("connection already exists")    // Open and Listen, but once in the life of a Conn
+	ErrUnspecified  = errors.New("remote socket is unspecified") // write in LISTEN, open to port 0
+)
+
 // What ends a connection, or a call on it.
 var (
 	ErrRefused = errors.New("connection refused")                 // a RST answered the SYN
@@ -30,7 +37,6 @@ var (
 	ErrTimeout = errors.New("the peer did not answer")            // R2 passed (RFC 9293, 3.8.3)
 	ErrAborted = errors.New("connection aborted")                 // Abort was called, or data came after Close
 	ErrClosing = errors.New("connection closing")                 // write after CloseWrite
-	ErrState   = errors.New("call not possible in this state")    // Open twice, read before opening
 	ErrIdle    = errors.New("the peer sent no FIN after our own") // FIN-WAIT-2 lasted too long
 )
 
@@ -50,6 +56,7 @@ type Conn struct {
 		una, nxt, iss Seq
 		wnd           int // as offered by the peer, scaled
 		wl1, wl2      Seq // segment seq and ack of the last window update
+		up            Seq // behind the urgent data; not before una
 		maxWnd        int // the largest wnd so far (MAX.SND.WND)
 		shift         uint8
 		mss           int  // largest payload of a segment without SACK blocks
@@ -59,16 +66,19 @@ type Conn struct {
 	rcv struct {
 		nxt, irs Seq
 		adv      Seq // right edge of the window offered: never moves left (SHLD-14)
+		up       Seq // behind the urgent data; not before what was read
 		shift    uint8
 		mss      int // largest payload seen: the peer's idea of a full segment
+		quick    int // so many segments more are acknowledged at once
 		fin      Seq // where the peer's FIN stands, once seen
 		hasFIN   bool
 		closed   bool      // the application will read no more
 		twice    SACKBlock // octets that arrived again, for the next D-SACK (RFC 2883); empty: none
 	}
-	ts         timestamps
-	sack       bool // SACK is permitted both ways
-	peerScales bool // the peer offered window scaling
+	ts          timestamps
+	sack        bool          // SACK is permitted both ways
+	peerTimeout time.Duration // the user timeout that the peer has announced; 0: none
+	peerScales  bool          // the peer offered window scaling
 
 	out     sendBuffer
 	in      receiveBuffer
@@ -83,6 +93,7 @@ type Conn struct {
 	heard   time.Time // when the peer last gave a sign of life
 	sentAt  time.Time // when new data last went out
 	waiting time.Time // since when something sent has gone without progress
+	advised bool      // R1 has passed for what is at SND.UNA
 	limiter limiter   // of challenge ACKs
 	verdict Verdict   // on the segment being received
 }
@@ -95,6 +106,8 @@ type owed struct {
 	probe       bool       // a window probe
 	keepAlive   bool
 	tailProbe   bool
+	userTimeout bool     // the option (RFC 5482)
+	urgent      bool     // the peer has not been told of SND.UP
 	override    bool     // the SWS override timer ran out: send what there is (RFC 9293, 3.8.6.2.1)
 	reply       *Segment // a RST or, in LISTEN, a SYN,ACK with a cookie; no more follows it
 	replyReason ReasonKind
@@ -104,9 +117,9 @@ type owed struct {
 func New(cfg Config) *Conn {
 	c := &Conn{cfg: cfg.withDefaults()}
 	c.snd.iss = cfg.ISS
-	c.snd.una, c.snd.nxt = cfg.ISS, cfg.ISS
+	c.snd.una, c.snd.nxt, c.snd.up = cfg.ISS, cfg.ISS, cfg.ISS
 	c.out.base = cfg.ISS.Add(1)
-	c.rcv.shift = windowShift(c.cfg.ReceiveBuffer)
+	c.rcv.shift = uint8(max(c.cfg.WindowScale, 0))
 	c.in.limit = c.cfg.ReceiveBuffer
 	c.out.data.pool, c.in.data.pool, c.board.pool = cfg.Pool, cfg.Pool, cfg.Pool
 	c.rtt = rttEstimator{initial: c.cfg.InitialRTO, min: c.cfg.MinRTO, max: c.cfg.MaxRTO}
@@ -153,43 +166,4 @@ func (c *Conn) sendRST(why ReasonKind) {
 		Seq: c.snd.nxt, Ack: c.rcv.nxt, Flags: RST | ACK,
 	}
 	c.owed.replyReason = why
-}
-
-// Snapshot is a connection's variables at a moment, under the names of RFC
-// 9293, section 3.3.1, and its companions.
-type Snapshot struct {
-	State                  State
-	Err                    error
-	ISS, SndUna, SndNxt    Seq
-	SndWnd, MaxSndWnd      int // octets
-	SndWL1, SndWL2         Seq
-	IRS, RcvNxt            Seq
-	RcvWnd                 int   // octets
-	SndShift, RcvShift     uint8 // window scale
-	SendMSS                int   // octets of payload
-	PathMTU                int   // octets: no packet is larger, except one that tries a larger size
-	Timestamps, SACK       bool  // agreed on
-	SendQueue              int   // octets written and not acknowledged
-	ReceiveQueue           int   // octets ready to be read
-	Held                   int   // octets held out of order
-	Cwnd, Ssthresh, Flight int   // octets
-	Recovering             bool
-	SRTT, RTTVar, RTO      time.Duration
-	Retransmits            int // segments sent again, in all
-}
-
-// Snapshot returns the connection's variables.
-func (c *Conn) Snapshot() Snapshot {
-	return Snapshot{
-		State: c.state, Err: c.err,
-		ISS: c.snd.iss, SndUna: c.snd.una, SndNxt: c.snd.nxt,
-		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndWL1: c.snd.wl1, SndWL2: c.snd.wl2,
-		IRS: c.rcv.irs, RcvNxt: c.rcv.nxt, RcvWnd: c.rcvWnd(),
-		SndShift: c.snd.shift, RcvShift: c.rcv.shift, SendMSS: c.snd.mss, PathMTU: c.path.mtu,
-		Timestamps: c.ts.on, SACK: c.sack,
-		SendQueue: c.out.len(), ReceiveQueue: c.in.ready(), Held: c.in.held(),
-		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh, Flight: c.flight(), Recovering: c.loss.recovering,
-		SRTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, RTO: c.rtt.rto(),
-		Retransmits: c.loss.retransmits,
-	}
 }

@@ -21,6 +21,8 @@ type dialogue struct {
 	c   *stack.Conn
 	now time.Time
 	out []output // sent by the Conn and not expected yet
+
+	reports []stack.Report // and not looked at yet
 }
 
 type output struct {
@@ -44,7 +46,10 @@ var start = time.Date(2020, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func newDialogue(t *testing.T, cfg stack.Config) *dialogue {
 	cfg.ISS = iss
-	return &dialogue{t: t, c: stack.New(cfg), now: start}
+	d := &dialogue{t: t, now: start}
+	cfg.Report = func(r stack.Report) { d.reports = append(d.reports, r) }
+	d.c = stack.New(cfg)
+	return d
 }
 
 // dial begins with our SYN.
@@ -84,7 +89,8 @@ type line struct {
 	flags          stack.Flags
 	seq, ack, win  *int
 	mss, ws        *int
-	length         *int
+	length, urgent *int
+	timeout        *int
 	text           string
 	sackOK         bool
 	ts             *[2]uint32
@@ -99,7 +105,9 @@ func win(n int) detail        { return func(l *line) { l.win = &n } }
 func mss(n int) detail        { return func(l *line) { l.mss = &n } }
 func ws(n int) detail         { return func(l *line) { l.ws = &n } }
 func text(s string) detail    { return func(l *line) { l.text = s } }
-func length(n int) detail     { return func(l *line) { l.length = &n } } // n octets, whichever
+func length(n int) detail     { return func(l *line) { l.length = &n } }  // n octets, whichever
+func urgent(n int) detail     { return func(l *line) { l.urgent = &n } }  // the pointer, as in the header
+func uto(n int) detail        { return func(l *line) { l.timeout = &n } } // the User Timeout option
 func sackOK() detail          { return func(l *line) { l.sackOK = true } }
 func ts(v, e uint32) detail   { return func(l *line) { l.ts = &[2]uint32{v, e} } }
 func sack(edge ...int) detail { return func(l *line) { l.sack = edge } }
@@ -158,6 +166,9 @@ func (d *dialogue) arrive(flags string, details ...detail) {
 	if l.win != nil {
 		s.Window = uint16(*l.win)
 	}
+	if l.urgent != nil {
+		s.Urgent = uint16(*l.urgent)
+	}
 	s.Payload = []byte(l.text)
 	if l.length != nil {
 		s.Payload = pattern(s.Seq, *l.length)
@@ -169,6 +180,9 @@ func (d *dialogue) arrive(flags string, details ...detail) {
 	}
 	if l.ws != nil {
 		o.HasWindowScale, o.WindowScale = true, uint8(*l.ws)
+	}
+	if l.timeout != nil {
+		o.UserTimeout = uint16(*l.timeout)
 	}
 	if l.ts != nil {
 		o.HasTimestamps, o.TSVal, o.TSEcr = true, l.ts[0], l.ts[1]
@@ -292,6 +306,9 @@ func (d *dialogue) compare(l *line, o output) (wrong []string) {
 	if l.win != nil {
 		differ("window", *l.win, int(s.Window))
 	}
+	if l.urgent != nil {
+		differ("urgent pointer", *l.urgent, int(s.Urgent))
+	}
 	if l.length != nil {
 		differ("length", *l.length, len(s.Payload))
 	} else {
@@ -309,6 +326,9 @@ func (d *dialogue) compare(l *line, o output) (wrong []string) {
 	}
 	if l.ws != nil || l.exactlyOptions {
 		differ("window scale", deref(l.ws, -1), map[bool]int{true: int(got.WindowScale), false: -1}[got.HasWindowScale])
+	}
+	if l.timeout != nil || l.exactlyOptions {
+		differ("user timeout", deref(l.timeout, 0), int(got.UserTimeout))
 	}
 	if l.sackOK || l.exactlyOptions {
 		differ("SACK permitted", l.sackOK, got.SACKPermitted)
@@ -369,6 +389,15 @@ func (d *dialogue) fails(got, want error) {
 	if !errors.Is(got, want) {
 		d.t.Fatalf("error: expected %v, actual %v", want, got)
 	}
+}
+
+// told expects what was reported to the application since the last time.
+func (d *dialogue) told(want ...stack.Report) {
+	d.t.Helper()
+	if !slices.Equal(d.reports, want) {
+		d.t.Fatalf("reports: expected %v, actual %v", want, d.reports)
+	}
+	d.reports = nil
 }
 
 // same compares a number of the Snapshot.

@@ -43,6 +43,13 @@ func (c *Conn) Check() error {
 		return wrong("sacked %d, lost %d; the runs say %d and %d", c.board.sackedBytes, c.board.lostBytes, sacked, lost)
 	}
 
+	if c.snd.up.Less(c.snd.una) || c.snd.up != c.snd.una && c.sendEnd().Less(c.snd.up) {
+		return wrong("SND.UP %d, where SND.UNA is %d and the data end at %d", c.snd.up, c.snd.una, c.sendEnd())
+	}
+	if c.state >= StateSynReceived && c.rcv.up.Less(c.consumed()) {
+		return wrong("RCV.UP %d, where all before %d was read", c.rcv.up, c.consumed())
+	}
+
 	// The buffers keep their bounds.
 	if n := c.out.len(); n > c.cfg.SendBuffer {
 		return wrong("%d octets to send, the buffer is %d", n, c.cfg.SendBuffer)
@@ -98,5 +105,5 @@ func (c *Conn) Runs() int { return len(c.board.runs) }
 
 // SkipTo is as if everything up to seq had been sent and acknowledged.
 func (c *Conn) SkipTo(seq Seq) {
-	c.snd.una, c.snd.nxt, c.snd.wl2, c.out.base = seq, seq, seq, seq
+	c.snd.una, c.snd.nxt, c.snd.wl2, c.snd.up, c.out.base = seq, seq, seq, seq, seq
 }

@@ -77,7 +77,10 @@ func runTape(t *testing.T, data []byte) {
 		UserTimeout: time.Minute,
 	}
 	if mix&32 != 0 {
-		cfg.KeepAlive, cfg.KeepAliveCount = 5*time.Second, 2
+		cfg.KeepAlive, cfg.KeepAliveIdle, cfg.KeepAliveCount = true, 5*time.Second, 2
+	}
+	if mix&128 != 0 {
+		cfg.UserTimeoutOption = true
 	}
 	if mix&64 != 0 {
 		cfg.DelayedACK = -1
@@ -109,8 +112,12 @@ func (f *trial) step(p *tape) {
 		f.receive(f.politeSegment(p))
 	case 4:
 		n := pick(p, 0, 1, 10, 536, 5000, 100000)
+		write := f.c.Write
+		if p.next()%8 == 7 {
+			write = f.c.WriteUrgent
+		}
 		f.note("write %d", n)
-		if got, err := f.c.Write(f.now, octets(iss.Add(1+f.written), n)); err == nil {
+		if got, err := write(f.now, octets(iss.Add(1+f.written), n)); err == nil {
 			f.written += got
 		}
 	case 5:
@@ -124,6 +131,12 @@ func (f *trial) step(p *tape) {
 		f.deadline()
 	case 8:
 		switch p.next() % 16 {
+		case 7:
+			f.note("adjust")
+			f.c.Adjust(func(cfg *stack.Config) {
+				cfg.Cork, cfg.NoDelay, cfg.KeepAlive = p.next()%2 == 0, p.next()%2 == 0, p.next()%2 == 0
+				cfg.UserTimeout = pick(p, time.Minute, 0, time.Hour)
+			})
 		case 0, 1, 2, 3:
 			f.note("close write")
 			f.c.CloseWrite(f.now)
@@ -155,12 +168,15 @@ func (f *trial) segment(p *tape) *stack.Segment {
 	}
 	seg := &stack.Segment{SrcPort: peerPort, DstPort: ourPort}
 	seg.Flags = pick(p, stack.ACK, stack.ACK, stack.ACK, stack.ACK|stack.PSH, stack.FIN|stack.ACK, stack.SYN, stack.SYN|stack.ACK,
-		stack.RST, stack.RST|stack.ACK, stack.FIN, 0, stack.SYN|stack.FIN, stack.Flags(255))
+		stack.RST, stack.RST|stack.ACK, stack.FIN, 0, stack.URG|stack.ACK, stack.SYN|stack.FIN, stack.Flags(255))
 	seg.Seq = pick(p, s.RcvNxt, s.RcvNxt, s.RcvNxt.Add(s.RcvWnd), s.IRS, s.RcvNxt.Add(s.RcvWnd/2), s.RcvNxt+1<<31).
 		Add(pick(p, 0, 0, 1, -1, 2, -2, 10, -10, 1000, -1000))
 	seg.Ack = pick(p, s.SndNxt, s.SndNxt, s.SndUna, s.SndUna.Add((s.Flight+1)/2), s.SndUna.Add(-s.MaxSndWnd), s.SndNxt+1<<31).
 		Add(pick(p, 0, 0, 0, 1, -1, 2, -2, 700))
 	seg.Window = pick(p, uint16(65535), 0, 1, 10, 1000, 30000)
+	if seg.Flags.Has(stack.URG) {
+		seg.Urgent = pick(p, uint16(0), 1, 10, 65535)
+	}
 	seg.Payload = octets(seg.Seq.Add(synLen(seg)), pick(p, 0, 0, 1, 2, 10, 536, 1460, 60000))
 	f.options(p, seg)
 	return seg
@@ -208,6 +224,7 @@ func (f *trial) options(p *tape, seg *stack.Segment) {
 		o.TSVal = uint32(f.now.UnixMilli()) + pick(p, uint32(0), 0, 0, 1, 1<<31, 1<<32-1)
 		o.TSEcr = uint32(f.now.UnixMilli()) - pick(p, uint32(0), 10, 1000, 1<<31)
 	}
+	o.UserTimeout = pick(p, uint16(0), 0, 0, 60, 0x8000|60)
 	for range p.next() % 5 {
 		left := pick(p, s.SndUna, s.SndUna.Add(s.Flight/2), s.SndNxt).Add(pick(p, 0, 1, -1, 536, -536, 1460))
 		o.SACK[o.SACKCount] = stack.SACKBlock{Left: left, Right: left.Add(pick(p, 536, 1, 0, -5, 1460, 2920, 1<<30))}

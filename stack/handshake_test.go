@@ -320,7 +320,7 @@ func TestSynReceivedNoACK(t *testing.T) {
 }
 
 func TestSynReceivedIsGivenUp(t *testing.T) {
-	d := listen(t, stack.Config{UserTimeout: 3 * time.Second})
+	d := listen(t, stack.Config{SYNTimeout: 3 * time.Second})
 	d.send("SYN", seq(0))
 	d.expect("SYN,ACK")
 	d.expectAfter(time.Second, "SYN,ACK")
@@ -337,22 +337,6 @@ func TestHalfOpenConnectionIsFoundOut(t *testing.T) {
 		d.send("RST", seq(1))
 		d.ended(stack.ErrReset)
 	}
-}
-
-func TestCallsInTheWrongState(t *testing.T) {
-	d := newDialogue(t, stack.Config{})
-	_, err := d.c.Write(d.now, []byte("x"))
-	d.fails(err, stack.ErrState)
-	d.fails(d.c.CloseWrite(d.now), stack.ErrState)
-	d.readEnd(stack.ErrState)
-	d.ok(d.c.Open(d.now, 1, 2))
-	d.fails(d.c.Open(d.now, 1, 2), stack.ErrState)
-	d.fails(d.c.Listen(1), stack.ErrState)
-	d.closeWrite()
-	d.ended(nil)
-	d.readEnd(stack.ErrState)                      // no FIN came
-	d.fails(d.c.Open(d.now, 1, 2), stack.ErrState) // a Conn is one connection
-	d.fails(d.c.Listen(1), stack.ErrState)
 }
 
 // MUST-8, MUST-9, SHLD-1: a clock, and a hash that depends on all four and on

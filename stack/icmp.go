@@ -84,6 +84,7 @@ func (c *Conn) icmp(now time.Time, e *ICMPError) Verdict {
 	}
 	err := *e
 	c.soft = &err
+	c.report(Report{Kind: ReportICMP, Err: c.soft})
 	switch {
 	case !e.Kind.hard():
 	case c.state == StateSynSent, c.state == StateSynReceived && c.active:

@@ -9,7 +9,7 @@ import (
 
 // RFC 9293, section 3.8.4.
 
-var keepAlive = stack.Config{KeepAlive: 2 * time.Hour, KeepAliveInterval: time.Minute, KeepAliveCount: 3}
+var keepAlive = stack.Config{KeepAlive: true, KeepAliveInterval: time.Minute, KeepAliveCount: 3}
 
 // MUST-25, MUST-28.
 func TestKeepAliveIsOff(t *testing.T) {

@@ -248,7 +248,7 @@ func TestATimestampNotAgreedOnIsIgnored(t *testing.T) {
 
 // RFC7323-3.2-a: in every segment, whatever it is.
 func TestEverySegmentIsStamped(t *testing.T) {
-	d := established(t, stack.Config{KeepAlive: time.Hour}, ts(1, 0), sackOK())
+	d := established(t, stack.Config{KeepAlive: true, KeepAliveIdle: time.Hour}, ts(1, 0), sackOK())
 	var all []output
 	next := func() {
 		all = append(all, d.out...)

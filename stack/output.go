@@ -43,8 +43,11 @@ func (c *Conn) next(now time.Time, seg *Segment) (Reason, bool) {
 
 // room is the payload that a segment can carry now: SACK blocks take some.
 func (c *Conn) room() int {
-	if n := c.sackBlocks(); n > 0 {
+	switch n := c.sackBlocks(); {
+	case n > 0:
 		return c.snd.mss - (4 + 8*n)
+	case c.owed.userTimeout:
+		return c.snd.mss - 4
 	}
 	return c.snd.mss
 }
@@ -119,7 +122,9 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 	c.owed.override, c.owed.tailProbe = false, false
 	from := c.snd.nxt
 	c.push(now, end)
-	alone := probe || c.rcv.twice != SACKBlock{} // one segment alone reports it (RFC 2883, section 4)
+	// A D-SACK block is reported once (RFC 2883, section 4), and the urgent pointer
+	// counts from each segment: the link would repeat both as they are.
+	alone := probe || c.rcv.twice != SACKBlock{} || from.Less(c.snd.up) || c.owed.userTimeout
 	for ok && !alone && c.snd.nxt.Sub(from)+c.room() <= c.cfg.Offload {
 		if end, ok = c.nextRun(); ok {
 			c.push(now, end)
@@ -149,7 +154,8 @@ func (c *Conn) nextRun() (end Seq, ok bool) {
 	if c.board.pipe(c.flight())+size > c.cc.cwnd+c.limitedTransmit() && !c.owed.tailProbe {
 		return 0, false
 	}
-	idle := c.cfg.NoDelay || c.flight() == 0 // Nagle: wait while something is outstanding
+	// Nagle: wait while something is outstanding.
+	idle := !c.cfg.Cork && (c.cfg.NoDelay || c.flight() == 0) || c.unsentUrgent()
 	switch {
 	case size == c.room(), fin, c.owed.override, c.owed.tailProbe:
 	case idle && size == queued:
@@ -244,6 +250,8 @@ func (c *Conn) nextACK(now time.Time, seg *Segment) (Reason, bool) {
 	case c.owed.dups > 0:
 		why.Kind = ReasonDuplicateACK
 		c.owed.dups--
+	case why.Kind == ReasonNone && c.owed.urgent && c.unsentUrgent() && c.state.Synchronized():
+		why.Kind = ReasonUrgent // what the window keeps back, the peer learns of already
 	case why.Kind == ReasonNone:
 		return Reason{}, false
 	}
@@ -283,10 +291,14 @@ func (c *Conn) fill(now time.Time, seg *Segment, from, end Seq) {
 	if c.snd.closed && from.LessEq(c.sendEnd()) && c.sendEnd().Less(end) {
 		seg.Flags |= FIN
 	}
+	c.fillUrgent(seg)
 	seg.Window = c.window()
 	if c.ts.on {
 		o := &seg.Options
 		o.HasTimestamps, o.TSVal, o.TSEcr = true, c.ts.val(now), c.ts.recent
+	}
+	if c.userTimeoutFits() {
+		c.fillUserTimeout(&seg.Options)
 	}
 	c.fillSACK(&seg.Options)
 
@@ -303,8 +315,12 @@ const timestampsLen = 12
 // offered.
 func (c *Conn) synOptions(now time.Time, o *Options) {
 	answer := c.state != StateSynSent
+	o.Order = c.cfg.OptionOrder
 	o.MSS = uint16(c.cfg.MSS)
 	o.SACKPermitted = !c.cfg.NoSACK && (!answer || c.sack)
+	if c.cfg.UserTimeoutOption {
+		c.fillUserTimeout(o)
+	}
 	if !c.cfg.NoWindowScale && (!answer || c.peerScales) {
 		o.HasWindowScale, o.WindowScale = true, c.rcv.shift
 	}

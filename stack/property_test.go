@@ -169,7 +169,7 @@ func drawUser(t *rapid.T, n *netsim.Network, h *netsim.Host, name string, most i
 		SendBuffer: size("send buffer"), ReceiveBuffer: size("receive buffer"),
 		MSS:          rapid.SampledFrom([]int{0, 48, 100, 536, 1460}).Draw(t, name+": MSS"),
 		NoTimestamps: flag("no timestamps"), NoSACK: flag("no SACK"), NoWindowScale: flag("no window scale"), NoDelay: flag("no Nagle"),
-		KeepAlive: time.Minute,
+		KeepAlive: true, KeepAliveIdle: time.Minute,
 	}
 	if flag("no delayed ACK") {
 		cfg.DelayedACK = -1
@@ -199,7 +199,11 @@ func drawUser(t *rapid.T, n *netsim.Network, h *netsim.Host, name string, most i
 // draw makes a call out of turn.
 func (u *user) draw(t *rapid.T) func(now time.Time) {
 	calls := map[string]func(now time.Time){
-		"Open":   func(now time.Time) { u.end.Conn.Open(now, 1, 2) },
+		"Open": func(now time.Time) {
+			if u.end.State() != stack.StateListen { // which it would make active, perhaps after the end
+				u.end.Conn.Open(now, 1, 2)
+			}
+		},
 		"Listen": func(time.Time) { u.end.Conn.Listen(1) },
 		"Write":  u.write,
 		"Read":   u.read,

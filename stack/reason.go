@@ -38,6 +38,7 @@ const (
 	ReasonWindowUpdate                        // the application has read: there is room again
 	ReasonChallengeACK                        // RFC 5961: a doubtful SYN, RST or ACK; the true peer will know
 	ReasonUnacceptableACK                     // the segment lies outside the window
+	ReasonUrgent                              // tells of urgent data that the window does not let through
 	ReasonAbort                               // RST: the application aborted
 	ReasonUnreadData                          // RST: the application closed without reading everything
 	ReasonDataAfterClose                      // RST: data came for an application that has gone

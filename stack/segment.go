@@ -82,9 +82,20 @@ type Options struct {
 	SACKCount      int // how many of SACK are present
 	SACK           [4]SACKBlock
 	UserTimeout    uint16 // RFC 5482, with the granularity bit on top; 0: absent
+	Order          OptionOrder
 	HasFastOpen    bool   // RFC 7413; no Conn sends it or heeds it
 	FastOpen       string // the cookie: 4 to 16 octets, or none in a request for one
 }
+
+// OptionOrder is how the options stand in a SYN that is written. Reading a
+// segment does not tell it.
+type OptionOrder uint8
+
+// The orders that most of the internet uses.
+const (
+	OrderLinux OptionOrder = iota // MSS, SACK permitted, timestamps, NOP, window scale
+	OrderBSD                      // MSS, NOP, window scale, SACK permitted, timestamps; FreeBSD's and Windows'
+)
 
 // A SACKBlock is a run of octets that arrived: [Left, Right) (RFC 2018).
 type SACKBlock struct{ Left, Right Seq }

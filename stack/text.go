@@ -3,9 +3,9 @@ package stack
 import "time"
 
 // The seventh and the eighth step of RFC 9293, section 3.10.7.4: the text and
-// the FIN. (The sixth is urgent data.)
+// the FIN. (The sixth is in urgent.go.)
 
-// textArrived is the seventh step (the sixth is URG).
+// textArrived is the seventh step.
 func (c *Conn) textArrived(now time.Time, seg *Segment) {
 	if len(seg.Payload) == 0 {
 		return
@@ -45,7 +45,8 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 	}
 	c.rcv.nxt = c.rcv.nxt.Add(n)
 	c.rcv.mss = min(max(c.rcv.mss, full), c.cfg.MSS)
-	if c.owed.pending += n; c.owed.pending > c.rcv.mss || c.cfg.DelayedACK < 0 {
+	if c.owed.pending += n; c.owed.pending > c.rcv.mss || c.cfg.DelayedACK < 0 || c.rcv.quick > 0 {
+		c.rcv.quick--
 		c.owe(ReasonACK)
 	} else if !c.timers.armed(timerDelayedACK) {
 		c.timers.set(timerDelayedACK, now.Add(c.cfg.DelayedACK))
@@ -90,6 +91,7 @@ func (c *Conn) finArrived(now time.Time, seg *Segment) {
 	}
 	if end := seg.Seq.Add(len(seg.Payload)); seg.Flags.Has(FIN) && !c.rcv.hasFIN && c.rcv.nxt.Add(c.in.reach()).LessEq(end) {
 		c.rcv.fin, c.rcv.hasFIN = end, true
+		c.rcv.up = minSeq(c.rcv.up, end) // nothing follows
 		if c.rcv.fin != c.rcv.nxt && len(seg.Payload) == 0 {
 			c.verdict = VerdictOutOfOrder
 			c.owed.dups++

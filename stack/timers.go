@@ -67,6 +67,7 @@ func (c *Conn) Advance(now time.Time) {
 	}
 	if c.timers.expired(timerRetransmit, now) {
 		c.onRetransmitTimeout(now)
+		c.checkR1()
 	}
 	if c.timers.expired(timerPersist, now) {
 		c.onPersist()
@@ -76,6 +77,18 @@ func (c *Conn) Advance(now time.Time) {
 	}
 	if c.timers.expired(timerKeepAlive, now) {
 		c.onKeepAlive(now)
+	}
+}
+
+// checkR1 tells once of a segment that goes out again and again (RFC 9293,
+// section 3.8.3).
+func (c *Conn) checkR1() {
+	if c.advised || c.cfg.R1 < 0 || c.flight() == 0 {
+		return
+	}
+	if n := c.board.runs[0].times; n >= c.cfg.R1 { // with the retransmission that is due now
+		c.advised = true
+		c.report(Report{Kind: ReportUnanswered, Retransmissions: n})
 	}
 }
 
@@ -101,6 +114,9 @@ func (c *Conn) onKeepAlive(now time.Time) {
 	c.timers.set(timerKeepAlive, now.Add(c.cfg.KeepAliveInterval))
 }
 
+// corkTime is how long Config.Cork holds data back, as with Linux.
+const corkTime = 200 * time.Millisecond
+
 // armTimers sets the timers that follow from the state of the send side,
 // after anything that may have changed it.
 func (c *Conn) armTimers(now time.Time) {
@@ -112,7 +128,11 @@ func (c *Conn) armTimers(now time.Time) {
 	case closedWindow && (outstanding || waiting),
 		!outstanding && waiting && c.state.Synchronized() && !c.owed.override:
 		if !c.timers.armed(timerPersist) && !c.owed.probe {
-			c.timers.set(timerPersist, now.Add(c.rtt.backedOff(c.probes)))
+			wait := c.rtt.backedOff(c.probes)
+			if c.cfg.Cork && !closedWindow {
+				wait = min(wait, corkTime)
+			}
+			c.timers.set(timerPersist, now.Add(wait))
 		}
 	default:
 		c.timers.stop(timerPersist)
@@ -125,17 +145,25 @@ func (c *Conn) armTimers(now time.Time) {
 	case c.waiting.IsZero():
 		c.waiting = now
 	}
-	if c.waiting.IsZero() || c.cfg.UserTimeout < 0 {
+	r2 := c.cfg.SYNTimeout
+	if c.state.Synchronized() {
+		r2 = c.userTimeout()
+	}
+	if c.waiting.IsZero() || r2 < 0 {
 		c.timers.stop(timerUser)
 	} else {
-		c.timers.set(timerUser, c.waiting.Add(c.cfg.UserTimeout))
+		c.timers.set(timerUser, c.waiting.Add(r2))
 	}
 
 	switch {
-	case c.cfg.KeepAlive <= 0 || !c.idle():
+	case !c.cfg.KeepAlive || !c.idle():
 		c.timers.stop(timerKeepAlive)
 	case !c.timers.armed(timerKeepAlive):
-		c.timers.set(timerKeepAlive, maxTime(now, c.heard.Add(c.cfg.KeepAlive)))
+		idle := c.cfg.KeepAliveIdle
+		if c.cfg.UserTimeoutOption { // the peer counts on the user timeout: RFC 5482, section 4.2
+			idle = max(idle, c.userTimeout()+time.Second)
+		}
+		c.timers.set(timerKeepAlive, maxTime(now, c.heard.Add(idle)))
 	}
 }
 

@@ -35,7 +35,10 @@ func (ts *timestamps) update(seg *Segment, now time.Time) {
 // connection in place of this one (RFC 9293, MAY-2; RFC 6191, section 2): by its
 // timestamp, or else its sequence number, it is no old duplicate.
 func (c *Conn) Supersedes(syn *Segment) bool {
-	if c.ts.on && syn.Options.HasTimestamps && syn.Options.TSVal != c.ts.recent {
+	switch stamped := syn.Options.HasTimestamps && !c.cfg.NoTimestamps; {
+	case stamped && !c.ts.on: // what is left of this one has no timestamps, and will not be taken
+		return true
+	case stamped && syn.Options.TSVal != c.ts.recent:
 		return int32(syn.Options.TSVal-c.ts.recent) > 0
 	}
 	return c.rcv.nxt.Less(syn.Seq)

@@ -73,7 +73,6 @@ func TestTimeWaitSYN(t *testing.T) {
 func TestTimeWaitAbortAndClose(t *testing.T) {
 	d := inTimeWait(t)
 	d.ok(d.c.Close(d.now))
-	d.ok(d.c.CloseWrite(d.now))
 	d.state(stack.StateTimeWait)
 	d.abort() // nobody is left to be told
 	d.expectNothing()
@@ -101,6 +100,9 @@ func TestSupersedes(t *testing.T) {
 		{plain, rcvNxt(plain), 0, false},
 		{plain, rcvNxt(plain) + 1, 0, true},
 		{plain, rcvNxt(plain) - 1, 0, false},
+		{plain, rcvNxt(plain) - 1, 1, true},     // the old one's segments will have none
+		{stamped, rcvNxt(stamped) + 1, 0, true}, // the number decides
+		{stamped, rcvNxt(stamped) - 1, 0, false},
 		{stamped, rcvNxt(stamped) - 1, 3, true}, // the timestamp counts more
 		{stamped, rcvNxt(stamped) + 1, 1, false},
 		{stamped, rcvNxt(stamped) + 1, 2, true}, // the very tick of the last segment

@@ -4,8 +4,8 @@ package stack
 
 // windowShift is the window scale that lets a buffer of n octets be offered
 // whole (RFC 7323, section 2.3: at most 14).
-func windowShift(n int) uint8 {
-	var shift uint8
+func windowShift(n int) int {
+	shift := 0
 	for n>>shift > 65535 && shift < 14 {
 		shift++
 	}

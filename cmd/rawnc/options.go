@@ -91,7 +91,7 @@ func readOptions(c *cli.Context) (*options, error) {
 		seconds(c, "i", func(d time.Duration) { o.interval = d }),
 		seconds(c, "q", func(d time.Duration) { o.linger = d }),
 		seconds(c, "w", func(d time.Duration) { o.timeout = d }),
-		seconds(c, "keep-alive", func(d time.Duration) { o.config.KeepAlive = d }),
+		seconds(c, "keep-alive", func(d time.Duration) { o.config.KeepAlive, o.config.KeepAliveIdle = true, d }),
 		number(c, "isn", 0, math.MaxUint32, func(n int64) { s := stack.Seq(n); o.isn = &s }),
 		number(c, "mss", 64, 65495, func(n int64) { o.config.MSS = int(n) }),
 		number(c, "window", 1, 1<<30, func(n int64) { o.config.ReceiveBuffer = int(n) }),

@@ -22,7 +22,7 @@ const (
 // maxOptionsLen is what the data offset leaves: 15 words less the header's 5.
 const maxOptionsLen = 40
 
-// appendOptions writes the options in Linux's order. NOPs before an option keep
+// appendOptions writes the options in Linux's order, or in BSD's. NOPs before an option keep
 // its numbers on a word boundary, so that all end on one too and no padding
 // follows (RFC 9293, MUST-69). SACK-permitted takes the place of the
 // timestamps' NOPs.
@@ -30,6 +30,9 @@ func appendOptions(b []byte, o *stack.Options) []byte {
 	if o.MSS != 0 {
 		b = append(b, optMSS, 4)
 		b = binary.BigEndian.AppendUint16(b, o.MSS)
+	}
+	if o.Order == stack.OrderBSD {
+		b = appendWindowScale(b, o)
 	}
 	if o.SACKPermitted && o.HasTimestamps {
 		b = append(b, optSACKPermitted, 2)
@@ -43,8 +46,8 @@ func appendOptions(b []byte, o *stack.Options) []byte {
 		b = binary.BigEndian.AppendUint32(b, o.TSVal)
 		b = binary.BigEndian.AppendUint32(b, o.TSEcr)
 	}
-	if o.HasWindowScale {
-		b = append(b, optNOP, optWindowScale, 3, o.WindowScale)
+	if o.Order == stack.OrderLinux {
+		b = appendWindowScale(b, o)
 	}
 	if o.SACKCount > 0 {
 		b = append(b, optNOP, optNOP, optSACK, byte(2+8*o.SACKCount))
@@ -65,6 +68,13 @@ func appendOptions(b []byte, o *stack.Options) []byte {
 		b = append(b, o.FastOpen...)
 	}
 	return b
+}
+
+func appendWindowScale(b []byte, o *stack.Options) []byte {
+	if !o.HasWindowScale {
+		return b
+	}
+	return append(b, optNOP, optWindowScale, 3, o.WindowScale)
 }
 
 // parseOptions reads the options at any alignment (RFC 9293, MUST-64), skips

@@ -42,6 +42,11 @@ func TestOptionsAsLinuxSendsThem(t *testing.T) {
 			stack.Options{HasTimestamps: true, TSVal: 1, TSEcr: 2, SACKCount: 2, SACK: blocks(3, 4, 5, 6)},
 			`0101080a 00000001 00000002 01010512 00000003 00000004 00000005 00000006`,
 		},
+		{ // FreeBSD's, and Windows' without timestamps
+			stack.Options{MSS: 1460, SACKPermitted: true, HasTimestamps: true, TSVal: 1, TSEcr: 2, HasWindowScale: true, WindowScale: 6, Order: stack.OrderBSD},
+			`020405b4 01030306 0402080a 00000001 00000002`,
+		},
+		{stack.Options{MSS: 1460, SACKPermitted: true, HasWindowScale: true, WindowScale: 8, Order: stack.OrderBSD}, `020405b4 01030308 01010402`},
 		{stack.Options{UserTimeout: 0x8005}, `1c048005`},
 		{stack.Options{HasFastOpen: true}, `01012202`},
 		{stack.Options{HasFastOpen: true, FastOpen: "cookie!!"}, `0101220a 636f6f6b69652121`},
@@ -54,6 +59,7 @@ func TestOptionsAsLinuxSendsThem(t *testing.T) {
 			if !bytes.Equal(got.RawOptions, want) {
 				t.Errorf("got  %x\nwant %x", got.RawOptions, want)
 			}
+			c.options.Order = stack.OrderLinux // what is read has none
 			if diff := cmp.Diff(c.options, got.Options); diff != "" {
 				t.Error(diff)
 			}

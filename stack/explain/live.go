@@ -29,6 +29,7 @@ var reasons = map[stack.ReasonKind]string{
 	stack.ReasonWindowUpdate:      "sent because the application has read, and there is room again",
 	stack.ReasonChallengeACK:      "sent because a doubtful segment arrived: the true peer will know what to answer (RFC 5961)",
 	stack.ReasonUnacceptableACK:   "sent because a segment arrived that lies outside the window",
+	stack.ReasonUrgent:            "sent to tell of urgent data that wait for room in the window",
 	stack.ReasonAbort:             "sent because the application aborted",
 	stack.ReasonUnreadData:        "sent because the application closed without reading everything",
 	stack.ReasonDataAfterClose:    "sent because data arrived for an application that has gone",

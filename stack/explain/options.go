@@ -31,7 +31,8 @@ func (t *telling) whyOptions() {
 		t.add(Detail, "PSH: %s has nothing more to send for now, so %s should hand on the data at once", t.sender(), t.receiver())
 	}
 	if t.is(stack.URG) {
-		t.add(Detail, "URG: what lies before %v is urgent", t.from.number(t.seg.Seq.Add(int(t.seg.Urgent))).shown())
+		t.add(Meaning, "URG: what lies before %v = Seq %v + %v, the urgent pointer, is urgent",
+			t.from.number(t.seg.Seq.Add(int(t.seg.Urgent))).shown(), t.Seq.shown(), plain(t.seg.Urgent))
 	}
 	if opt.MSS != 0 {
 		t.add(Detail, "MSS %v: the most octets of payload that %s takes in one segment", plain(opt.MSS), t.sender())

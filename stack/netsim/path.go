@@ -224,7 +224,7 @@ const maxJoined = 65000
 // join appends the payload of next to f, if it fits.
 func (f *frame) join(next *frame) bool {
 	a, b := &f.Seg, &next.Seg
-	if next.ICMP != nil || next.Corrupt || len(b.Payload) == 0 || next.From != f.From ||
+	if next.ICMP != nil || next.Corrupt || len(b.Payload) == 0 || b.Flags.Has(stack.URG) || next.From != f.From ||
 		b.SrcPort != a.SrcPort || b.DstPort != a.DstPort ||
 		b.Seq != a.Next() || b.Ack != a.Ack || b.Window != a.Window || b.Options != a.Options ||
 		b.Flags&^stack.PSH != a.Flags || len(a.Payload)+len(b.Payload) > maxJoined {

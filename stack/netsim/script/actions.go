@@ -78,10 +78,14 @@ func readSideAction(w *fault.Words, who fault.Side) (func(*Run) error, error) {
 	case "listens":
 		return on(func(_ *Run, s *side) error { s.deaf = false; return nil }), nil
 	case "writes":
+		urgent := w.Take("urgent")
 		b, err := readOctets(w)
 		return on(func(_ *Run, s *side) error {
 			s.wrote = append(s.wrote, b...)
 			s.toWrite = append(s.toWrite, b...)
+			if urgent {
+				s.urgent = len(s.toWrite)
+			}
 			return nil
 		}), err
 	case "reads":

@@ -30,8 +30,8 @@ const patience = 10 * time.Minute
 // readExpectation reads what is to happen. An expectation lets the clock run
 // until it is met.
 //
-//	SIDE ( KIND ... | "state" STATE | "reads" OCTETS | "judges" VERDICT | "error" ERROR )
-//	   [ "within" TIME ]
+//	SIDE ( KIND ... | "state" STATE | "reads" OCTETS | "judges" VERDICT | "error" ERROR |
+//	   "hears" "of" NUMBER "urgent" "octets" ) [ "within" TIME ]
 //	| "no" SIDE KIND | NUMBER [ SIDE ] "segments"
 func readExpectation(w *fault.Words) (func(*Run) error, error) {
 	at := *w
@@ -55,6 +55,8 @@ func readExpectation(w *fault.Words) (func(*Run) error, error) {
 		read = readVerdict
 	case w.Take("error"):
 		read = readError
+	case w.Take("hears", "of"):
+		read = readUrgent
 	default:
 		read = readSent
 	}
@@ -116,7 +118,7 @@ func readState(w *fault.Words) (condition, error) {
 func readSent(w *fault.Words) (condition, error) {
 	kind, err := w.ReadKind()
 	if err != nil {
-		return condition{}, w.Expected("state, reads, judges, error, or a kind of segments: segment, SYN, SYN,ACK, ACK, data, FIN, RST or retransmission")
+		return condition{}, w.Expected("state, reads, judges, error, hears of, or a kind of segments: segment, SYN, SYN,ACK, ACK, data, FIN, RST or retransmission")
 	}
 	tests := []func(*Run, *entry) bool{func(_ *Run, e *entry) bool { return kind.Matches(&e.Seen) }}
 	number := func(most int64, test func(*Run, *entry, int64) bool) error {
@@ -307,6 +309,28 @@ func readError(w *fault.Words) (condition, error) {
 			return fmt.Sprintf("%v state %v, error: %v, ICMP: %v", s.Side, s.end.State(), s.end.Err(), s.end.SoftError())
 		},
 	}, nil
+}
+
+// readUrgent reads NUMBER "urgent" "octets": how many the application is told that
+// it has to read, since what was expected last.
+func readUrgent(w *fault.Words) (condition, error) {
+	want, err := w.Number("a number of octets", 1, 1<<30)
+	if err == nil {
+		_, err = w.Choose("urgent")
+	}
+	if err == nil {
+		_, err = w.Choose("octets", "octet")
+	}
+	return condition{
+		func(_ *Run, s *side) bool {
+			i := slices.Index(s.told, int(want))
+			s.told = s.told[i+1:]
+			return i >= 0
+		},
+		func(_ *Run, s *side) string {
+			return fmt.Sprintf("the %v heard of urgent octets: %v", s.Side, s.told)
+		},
+	}, err
 }
 
 // readNone reads SIDE KIND: none such was sent so far.

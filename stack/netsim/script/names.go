@@ -55,6 +55,7 @@ var reasons = names[stack.ReasonKind]{
 	{"window-update", stack.ReasonWindowUpdate},
 	{"challenge", stack.ReasonChallengeACK},
 	{"unacceptable", stack.ReasonUnacceptableACK},
+	{"urgent", stack.ReasonUrgent},
 	{"abort", stack.ReasonAbort},
 	{"unread-data", stack.ReasonUnreadData},
 	{"data-after-close", stack.ReasonDataAfterClose},

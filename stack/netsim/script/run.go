@@ -55,6 +55,7 @@ type side struct {
 
 	// The application.
 	toWrite []byte
+	urgent  int  // so many octets of it are urgent
 	closing bool // once all is written
 	follows bool // closes when the other side has
 	budget  int  // octets to read; negative: all there is
@@ -64,6 +65,7 @@ type side struct {
 
 	// What the expectations have seen.
 	seenLog, seenOctets, seenVerdicts int
+	told                              []int // what was reported of urgent data
 }
 
 // An entry is a segment that a side sent.
@@ -142,25 +144,32 @@ func (r *Run) open(s *side) error {
 	return e.Open(r.net.Now, s.port, r.sides[s.Other()].port)
 }
 
-// connect makes an end for a new connection of a side. A further one begins
+// newISS is the initial sequence number of the next connection. A further one begins
 // behind the one before, unless the script says where.
+func (s *side) newISS() stack.Seq {
+	if s.issUsed {
+		s.iss = s.iss.Add(1_000_000)
+	}
+	s.issUsed = true
+	return s.iss
+}
+
+// connect makes an end for a new connection of a side.
 func (r *Run) connect(s *side) (*netsim.End, error) {
 	if a, b := r.sides[0].addr, r.sides[1].addr; a.Is4() != b.Is4() || a == b {
 		return nil, fmt.Errorf("client and server need two addresses of one family, and have %v and %v", a, b)
 	}
 	r.net.Router = r.Router()
-	if s.issUsed {
-		s.iss = s.iss.Add(1_000_000)
-	}
-	s.issUsed = true
 	cfg := s.cfg
-	cfg.ISS, cfg.IPv6 = s.iss, s.addr.Is6()
+	cfg.ISS, cfg.IPv6 = s.newISS(), s.addr.Is6()
+	cfg.Report = func(report stack.Report) { s.told = append(s.told, report.Urgent) }
 	s.host.Out.IPv6 = cfg.IPv6
 	if s.end != nil { // what is written and not taken yet belongs to the new one
 		s.wrote, s.got, s.seenOctets = nil, nil, 0
 		s.closing, s.eof = false, false
 		s.wrote = append(s.wrote, s.toWrite...)
 	}
+	cfg.NewISS = s.newISS
 	e := s.host.Add(cfg)
 	e.App = func(now time.Time) { s.act(e, now) }
 	s.end = e
@@ -173,10 +182,16 @@ func (s *side) act(e *netsim.End, now time.Time) {
 		return
 	}
 	if len(s.toWrite) > 0 && e.State() > stack.StateListen {
-		n, err := e.Write(now, s.toWrite)
+		n, err := e.WriteUrgent(now, s.toWrite[:s.urgent])
+		s.urgent -= n
+		if s.urgent == 0 && err == nil {
+			var more int
+			more, err = e.Write(now, s.toWrite[n:])
+			n += more
+		}
 		s.toWrite = s.toWrite[n:]
 		if err != nil {
-			s.toWrite = nil
+			s.toWrite, s.urgent = nil, 0
 		}
 	}
 	s.read(e, now)
