@@ -9,7 +9,8 @@ type backlog struct {
 	mu      sync.Mutex
 	more    sync.Cond
 	queue   []func()
-	queued  int // octets
+	queued  int // octets, in queue and at work
+	atWork  int // octets of the batch
 	dropped uint64
 	closed  bool
 	done    chan struct{}
@@ -48,11 +49,12 @@ func (b *backlog) later(octets int, do func()) {
 func (b *backlog) next() []func() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.queued -= b.atWork // the batch before is done
 	for len(b.queue) == 0 && !b.closed {
 		b.more.Wait()
 	}
 	batch := b.queue
-	b.queue, b.queued = nil, 0
+	b.queue, b.atWork = nil, b.queued
 	return batch
 }
 

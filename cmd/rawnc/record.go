@@ -74,12 +74,15 @@ func width() int {
 	return n
 }
 
+// eventSize is about what an event takes beside its packet, in octets.
+const eventSize = 512
+
 // tap is the recorder's ear on the link, or nil if nobody wants to hear.
 func (r *recorder) tap() rawtcp.Tap {
 	if !r.text && !r.json && r.capture == nil {
 		return nil
 	}
-	return func(e *rawtcp.Event) { r.later(len(e.Packet), func() { r.tell(e) }) }
+	return func(e *rawtcp.Event) { r.later(len(e.Packet)+eventSize, func() { r.tell(e) }) }
 }
 
 // say puts a sentence of the program's own into the log.

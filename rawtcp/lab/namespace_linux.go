@@ -147,24 +147,29 @@ func (ns *Namespace) Offloads(on bool) error {
 	return err
 }
 
-// join lays a cable between two namespaces and brings both ends up.
-func join(a, b *Namespace) error {
+// join lays a cable between two namespaces and brings both ends up. Its plug at
+// the far end has a name of its own.
+func join(near, far *Namespace, plug string) error {
 	cable := &netlink.Veth{
 		LinkAttrs: netlink.NewLinkAttrs(),
-		PeerName:  Interface, PeerNamespace: netlink.NsFd(b.fd),
+		PeerName:  plug, PeerNamespace: netlink.NsFd(far.fd),
 	}
 	cable.Name = Interface
-	if err := a.conn.LinkAdd(cable); err != nil {
+	if err := near.conn.LinkAdd(cable); err != nil {
 		return fmt.Errorf("make a veth pair: %w", err)
 	}
-	for _, ns := range []*Namespace{a, b} {
-		if err := ns.up(); err != nil {
+	ends := []struct {
+		*Namespace
+		plug string
+	}{{near, Interface}, {far, plug}}
+	for _, end := range ends {
+		if err := end.up(end.plug); err != nil {
 			return err
 		}
 	}
-	for _, ns := range []*Namespace{a, b} {
-		err := await(Interface+" does not come up", func() bool {
-			link, err := ns.conn.LinkByName(Interface)
+	for _, end := range ends {
+		err := await(end.plug+" does not come up", func() bool {
+			link, err := end.conn.LinkByName(end.plug)
 			return err == nil && link.Attrs().OperState == netlink.OperUp
 		})
 		if err != nil {
@@ -174,14 +179,14 @@ func join(a, b *Namespace) error {
 	return nil
 }
 
-// up brings the interfaces up.
-func (ns *Namespace) up() error {
-	for _, name := range []string{"lo", Interface} {
+// up brings lo and another interface up.
+func (ns *Namespace) up(other string) error {
+	for _, name := range []string{"lo", other} {
 		link, err := ns.conn.LinkByName(name)
 		if err != nil {
 			return err
 		}
-		if name == Interface {
+		if name == other {
 			// The link-local address that the kernel would choose is usable only
 			// after a second of duplicate detection. Where there is no IPv6 this
 			// fails, and so will adding an IPv6 address, if one is asked for.

@@ -47,7 +47,7 @@ func host(n byte) *Host {
 }
 
 func (p *Pair) wire() error {
-	if err := join(p.A.Namespace, p.B.Namespace); err != nil {
+	if err := join(p.A.Namespace, p.B.Namespace, Interface); err != nil {
 		return err
 	}
 	for _, h := range []*Host{p.A, p.B} {

@@ -68,6 +68,20 @@ func TestPairReachesEachOtherAtOnce(t *testing.T) {
 	}
 }
 
+func TestSwitchJoinsAll(t *testing.T) {
+	hosts := labtest.NewSwitch(t, 3).Hosts
+	for _, from := range hosts {
+		for _, to := range hosts {
+			for _, addr := range []netip.Addr{to.IPv4, to.IPv6} {
+				word, err := dial(from, listen(t, to, addr, "hello"))
+				if word != "hello" || err != nil {
+					t.Fatalf("from %v to %v: got %q, %v", from.IPv4, addr, word, err)
+				}
+			}
+		}
+	}
+}
+
 func TestPairReachesNothingElse(t *testing.T) {
 	pair := labtest.NewPair(t)
 	for _, addr := range []string{"198.51.100.1:80", "[2001:db8:1::1]:80"} {

@@ -55,7 +55,7 @@ func (l *Lab) start(addr netip.AddrPort, mode Mode, received func(line []byte)) 
 	if l.far, err = newNamespace(); err != nil {
 		return err
 	}
-	if err := join(l.near, l.far); err != nil {
+	if err := join(l.near, l.far, Interface); err != nil {
 		return err
 	}
 	us, them := nearAddress(addr.Addr()), addr.Addr()

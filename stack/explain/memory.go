@@ -13,12 +13,13 @@ import (
 // bounds are how much a narrator remembers.
 type bounds struct {
 	over          int // conversations that are over
+	halfOpen      int // conversations that have not come to their third segment
 	conversations int // conversations
 	waiting       int // segments, of all conversations, until their Ack comes
-	every         int // how many segments come between two looks at all that
+	every         int // how many segments, at least, come between two looks at all that
 }
 
-var usualBounds = bounds{over: 1 << 14, conversations: 1 << 18, waiting: 1 << 21, every: 1 << 16}
+var usualBounds = bounds{over: 1 << 14, halfOpen: 1 << 13, conversations: 1 << 18, waiting: 1 << 21, every: 1 << 13}
 
 // How long a conversation may be silent before it counts as over. A SYN is sent
 // again for about two minutes, a FIN for less; for the rest, RFC 5382 (REQ-5)
@@ -28,13 +29,19 @@ const (
 	silentOpen     = 124 * time.Minute
 )
 
+// halfOpen reports whether the conversation has not come to its third segment.
+// A flood leaves many such, which nobody will miss.
+func (c *conversation) halfOpen() bool {
+	return c.closing == CloseNot && (c.opening == OpenAsked || c.opening == OpenAnswered)
+}
+
 // over reports whether nothing more is to be expected of the conversation.
 func (c *conversation) over(now time.Time) bool {
 	silent := now.Sub(c.last)
 	switch {
 	case c.complete, c.resetAt != 0:
 		return true
-	case c.closing != CloseNot, c.opening == OpenAsked, c.opening == OpenAnswered:
+	case c.closing != CloseNot, c.halfOpen():
 		return silent >= silentHalfOpen
 	}
 	return silent >= silentOpen
@@ -43,27 +50,32 @@ func (c *conversation) over(now time.Time) bool {
 // tidy forgets conversations that are over, and beyond the bounds others, the
 // longest silent first.
 func (n *Narrator) tidy(now time.Time) {
-	if n.segments%n.bounds.every != 0 {
+	if n.segments < n.nextTidy {
 		return
 	}
+	// So seldom that it costs next to nothing a segment.
+	defer func() { n.nextTidy = n.segments + max(n.bounds.every, len(n.conversations)) }()
 	all := make([]*conversation, 0, len(n.conversations))
-	over, waiting := 0, 0
+	over, half, waiting := 0, 0, 0
 	for _, c := range n.conversations {
 		all = append(all, c)
 		waiting += c.waiting()
 		if c.over(now) {
 			over++
+		} else if c.halfOpen() {
+			half++
 		}
 	}
-	if over <= n.bounds.over && len(all) <= n.bounds.conversations && waiting <= n.bounds.waiting {
+	if over <= n.bounds.over && half <= n.bounds.halfOpen && len(all) <= n.bounds.conversations && waiting <= n.bounds.waiting {
 		return
 	}
 	slices.SortFunc(all, func(a, b *conversation) int { return cmp.Compare(a.seen, b.seen) })
 	left := len(all)
 	for _, c := range all {
 		isOver := c.over(now)
+		isHalf := !isOver && c.halfOpen()
 		switch {
-		case isOver && over > n.bounds.over, left > n.bounds.conversations:
+		case isOver && over > n.bounds.over, isHalf && half > n.bounds.halfOpen, left > n.bounds.conversations:
 			left--
 			waiting -= c.waiting()
 			n.forget(c)
@@ -73,6 +85,9 @@ func (n *Narrator) tidy(now time.Time) {
 		}
 		if isOver {
 			over--
+		}
+		if isHalf {
+			half--
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // few is what the tests remember, so that a crowd need not be large.
-var few = bounds{over: 200, conversations: 2000, waiting: 20_000, every: 500}
+var few = bounds{over: 200, halfOpen: 200, conversations: 2000, waiting: 20_000, every: 500}
 
 // crowd is many conversations of the same kind, one after the other.
 type crowd struct {
@@ -89,13 +89,33 @@ func TestForgetsHalfOpen(t *testing.T) {
 	}
 }
 
+// A flood of them does so within seconds.
+func TestForgetsAFlood(t *testing.T) {
+	c := newCrowd()
+	open := newDialogue()
+	open.handshake()
+	c.come(100, open)
+	flood := newDialogue()
+	flood.client(syn, 0, 0, "")
+	flood.server(syn|ack, 0, 1, "")
+	c.come(10*few.every, flood)
+	if got := len(c.n.conversations); got > 100+few.halfOpen+few.every {
+		t.Errorf("%d conversations are remembered", got)
+	}
+	for _, s := range c.forgotten {
+		if s.Stream < 100 {
+			t.Fatalf("stream %d was open, and is forgotten", s.Stream)
+		}
+	}
+}
+
 // Without any sign of an end there is still a bound.
 func TestForgetsTheLongestSilent(t *testing.T) {
 	c := newCrowd()
 	data := newDialogue()
 	data.client(psh|ack, 1, 1, "x")
-	c.come(few.conversations+2*few.every, data)
-	if got := len(c.n.conversations); got > few.conversations+few.every {
+	c.come(5*few.conversations, data)
+	if got := len(c.n.conversations); got > 2*few.conversations {
 		t.Errorf("%d conversations are remembered", got)
 	}
 	waiting := 0

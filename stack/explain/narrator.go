@@ -33,6 +33,7 @@ type Narrator struct {
 	streams       int
 	frames        int // counted where Input has none
 	segments      int
+	nextTidy      int // the count of segments at which it is due
 	bounds        bounds
 	start         time.Time
 }

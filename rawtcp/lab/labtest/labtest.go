@@ -25,6 +25,17 @@ func NewPair(t testing.TB) *lab.Pair {
 	return pair
 }
 
+// NewSwitch is lab.NewSwitch for the time of the test.
+func NewSwitch(t testing.TB, n int) *lab.Switch {
+	t.Helper()
+	s, err := lab.NewSwitch(n)
+	if err != nil {
+		Missing(t, err.Error())
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
 // NeedPrograms ends the test unless every program is installed.
 func NeedPrograms(t testing.TB, names ...string) {
 	t.Helper()
