@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: rawnc deps check test
+.PHONY: rawnc deps check test bench bench-parts
 
 rawnc: # go build knows itself what is out of date
 	go build -o rawnc ./cmd/rawnc
@@ -31,3 +31,11 @@ test: deps check
 		sleep 1; \
 	done; \
 	echo "network namespaces left behind: $$left"; exit 1
+
+# The tables of docs/performance.md. It takes ten minutes or so, and root.
+bench: rawnc
+	cd rawtcp/bench && go run . $(BENCH)
+
+# What the parts take, for benchstat.
+bench-parts:
+	go test -run '^$$' -bench . -benchmem -count 6 ./stack ./stack/explain ./rawtcp/wire ./rawtcp/capture ./pcapout
