@@ -32,7 +32,8 @@ test: deps check
 	done; \
 	echo "network namespaces left behind: $$left"; exit 1
 
-# The tables of docs/performance.md. It takes ten minutes or so, and root.
+# Renews the tables of docs/performance.md. It takes half an hour, and root.
+BENCH = -into ../../docs/performance.md
 bench: rawnc
 	cd rawtcp/bench && go run . $(BENCH)
 

@@ -1,12 +1,16 @@
 package rawtcp_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"testing"
 
 	"rawnc/rawtcp"
+	"rawnc/rawtcp/lab"
 	"rawnc/rawtcp/lab/labtest"
+	"rawnc/rawtcp/wire"
+	"rawnc/stack"
 )
 
 // BenchmarkThroughput is one way over a cable without loss, to a kernel and
@@ -43,4 +47,66 @@ func BenchmarkThroughput(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkLink is what the links take without TCP: full segments, which the far
+// end drops as soon as it can. No transfer can be faster.
+//
+//	go test -run '^$' -bench Link ./rawtcp
+func BenchmarkLink(b *testing.B) {
+	const mss = 1448
+	for _, tt := range []struct {
+		name string
+		link func(testing.TB, *lab.Host) rawtcp.Link
+		size int
+	}{{"raw", rawLink, mss}, {"packet", packetLink, mss}, {"packet/GSO", packetLink, 45 * mss}} {
+		for _, offloads := range []bool{true, false} {
+			b.Run(fmt.Sprintf("%s/offloads=%v", tt.name, offloads), func(b *testing.B) {
+				pair := labtest.NewPair(b)
+				for _, h := range []*lab.Host{pair.A, pair.B} {
+					if _, err := h.Run("ethtool", "-K", lab.Interface, "tso", onOff(offloads), "gso", onOff(offloads)); err != nil {
+						b.Fatal(err)
+					}
+				}
+				err := pair.B.Nft("table netdev f { chain in { type filter hook ingress device " + lab.Interface + " priority 0; ip protocol tcp drop; }; }")
+				if err != nil {
+					b.Fatal(err)
+				}
+				link := tt.link(b, pair.A)
+				defer link.Close()
+				route, err := link.Route(pair.B.IPv4)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p := wire.Packet{Src: route.Src, Dst: pair.B.IPv4, TTL: 64, ID: 1, DF: true}
+				p.SrcPort, p.DstPort, p.Flags, p.Payload = 1, 1, stack.ACK, make([]byte, tt.size)
+				if route.Offload > 0 {
+					p.GSOSize = mss
+				}
+				header, err := wire.AppendHeaders(nil, &p)
+				if err != nil {
+					b.Fatal(err)
+				}
+				batch := make([]rawtcp.Outgoing, 32)
+				for i := range batch {
+					batch[i] = rawtcp.Outgoing{Dst: p.Dst, Header: header, Payload: p.Payload, GSOSize: p.GSOSize}
+				}
+				link.WriteBatch(batch[:1]) // finds the neighbour
+				b.SetBytes(int64(len(batch) * tt.size))
+				for b.Loop() {
+					if _, err := link.WriteBatch(batch); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch)*tt.size/mss), "ns/MSS")
+			})
+		}
+	}
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
 }

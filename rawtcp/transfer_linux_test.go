@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rawnc/rawtcp"
+	"rawnc/rawtcp/lab"
 	"rawnc/rawtcp/lab/labtest"
 	"rawnc/stack"
 )
@@ -99,6 +100,28 @@ func TestTransfer(t *testing.T) {
 					exchange(t, c, size, s, size)
 				})
 			}
+		}
+	}
+}
+
+// TestLoopback: its MTU of 64 KiB is used as it is, over either link.
+func TestLoopback(t *testing.T) {
+	pair := labtest.NewPair(t)
+	for name, link := range map[string]func(testing.TB, *lab.Host) rawtcp.Link{"raw": rawLink, "packet": packetLink} {
+		for _, addr := range []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()} {
+			t.Run(fmt.Sprintf("%s/%v", name, addr), func(t *testing.T) {
+				largest := 0
+				d := rawtcp.Dialer{Host: newHost(t, link(t, pair.A)), Tap: func(e *rawtcp.Event) {
+					if e.Sent {
+						largest = max(largest, len(e.Packet))
+					}
+				}}
+				c, s := open(t, listen(t, pair.A, addr), func(address string) (net.Conn, error) { return d.Dial("tcp", address) })
+				exchange(t, c, 8*mebi, s, 8*mebi)
+				if c.(*rawtcp.Conn).Snapshot(); largest < 65500 { // with the host's lock
+					t.Errorf("the largest packet has %d octets", largest)
+				}
+			})
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"syscall"
 )
@@ -53,6 +54,7 @@ func compare() error {
 	flag.Int64Var(&s.size, "size", 512<<20, "octets of a transfer")
 	flag.StringVar(&s.rawnc, "rawnc", "../../rawnc", "the program, where it takes part")
 	flag.StringVar(&s.profile, "profile", "", "write CPU profiles of those that are in Go, to this directory")
+	into := flag.String("into", "", "put the tables into this file, between its two comments, not on standard output")
 	flag.Parse()
 	if *jobs != "" {
 		s.jobs = strings.Split(*jobs, ",")
@@ -62,14 +64,30 @@ func compare() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	for _, name := range strings.Split(*sets, ",") {
+	var all []comparison
+	for name := range strings.SplitSeq(*sets, ",") {
 		set, ok := allSets[name]
 		if !ok {
 			return fmt.Errorf("there is no set %q", name)
 		}
-		if err := set.run(ctx, &s); err != nil {
+		done, err := set.run(ctx, &s)
+		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+		all = append(all, done...)
 	}
-	return nil
+	text := report(all)
+	if *into == "" {
+		fmt.Print(text)
+		return nil
+	}
+	old, err := os.ReadFile(*into)
+	if err != nil {
+		return err
+	}
+	between := regexp.MustCompile(`(?s)(<!-- make bench -->\n).*(<!-- end of make bench -->\n)`)
+	if !between.Match(old) {
+		return fmt.Errorf("%s has no place for the tables", *into)
+	}
+	return os.WriteFile(*into, between.ReplaceAll(old, []byte("${1}\n"+text+"\n${2}")), 0o644)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,10 +61,10 @@ var allSets = map[string]set{
 // times is how often a job that is no transfer is done.
 var times = map[string]int64{"pp": 20000, "conn1": 2000, "conn64": 5000}
 
-func (set set) run(ctx context.Context, s *settings) error {
+func (set set) run(ctx context.Context, s *settings) (done []comparison, err error) {
 	pair, err := lab.NewPair()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer pair.Close()
 	b := &network{settings: s, client: pair.A, server: pair.B, peer: pair.B.IPv4}
@@ -73,11 +74,11 @@ func (set set) run(ctx context.Context, s *settings) error {
 	for _, h := range []*lab.Host{pair.A, pair.B} {
 		if _, err := h.Run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 60999", "net.ipv4.tcp_max_syn_backlog=8192",
 			"net.ipv4.tcp_max_tw_buckets=1000"); err != nil { // or the kernel's own client runs out of ports
-			return err
+			return nil, err
 		}
 		if set.offloads != nil {
 			if _, err := h.Run("ethtool", append([]string{"-K", lab.Interface}, set.offloads...)...); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
@@ -89,16 +90,16 @@ func (set set) run(ctx context.Context, s *settings) error {
 			continue
 		}
 		names := set.names
-		if _, transfer := times[job]; !transfer && job == "down" { // a capture is a matter of sending here
+		if job == "down" { // a capture is a matter of sending here
 			names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return strings.HasSuffix(n, "pcap") })
 		}
 		results, err := b.interleave(ctx, job, names)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		fmt.Print(table(set.title, job, names, results))
+		done = append(done, comparison{set.title, job, names, results})
 	}
-	return nil
+	return done, nil
 }
 
 // A network is where the work is done.
@@ -225,10 +226,13 @@ func (b *network) netcat(ctx context.Context, program, options, job string, n in
 	cmd := b.command(ctx, b.client, job, "0", "sh", "-c", line)
 	server := serverCPU(b.client, b.peer)
 	start := time.Now()
-	if err := cmd.Run(); err != nil {
-		return result{}, err
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	err := cmd.Run()
+	r := result{Count: n, Seconds: time.Since(start).Seconds(), Missing: strings.Contains(said.String(), "missing from the log and the capture")}
+	if err != nil && !r.Missing {
+		return r, fmt.Errorf("%w: %s", err, said.String())
 	}
-	r := result{Count: n, Seconds: time.Since(start).Seconds()}
 	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	r.CPU = seconds(usage)
 	r.AllCPU = r.CPU + serverCPU(b.client, b.peer) - server
