@@ -165,12 +165,17 @@ func (s *rawSocket) close() { unix.Close(s.fd) }
 func (s *rawSocket) configure() error {
 	switch s.protocol {
 	case unix.IPPROTO_TCP:
-		level, option := unix.IPPROTO_IP, unix.IP_HDRINCL
+		level, headers, discovery, own := unix.IPPROTO_IP, unix.IP_HDRINCL, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_INTERFACE
 		if s.ipv6 {
-			level, option = unix.IPPROTO_IPV6, unix.IPV6_HDRINCL
+			level, headers, discovery, own = unix.IPPROTO_IPV6, unix.IPV6_HDRINCL, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_INTERFACE
 		}
-		if err := unix.SetsockoptInt(s.fd, level, option, 1); err != nil {
+		if err := unix.SetsockoptInt(s.fd, level, headers, 1); err != nil {
 			return os.NewSyscallError("setsockopt HDRINCL", err)
+		}
+		// The kernel would believe any ICMP error that quotes a TCP packet to the
+		// peer, on behalf of this socket, and then refuse to send larger ones.
+		if err := unix.SetsockoptInt(s.fd, level, discovery, own); err != nil {
+			return os.NewSyscallError("setsockopt MTU_DISCOVER", err)
 		}
 	case unix.IPPROTO_ICMP: // pass destination unreachable, time exceeded, parameter problem
 		const block = ^(1<<3 | 1<<11 | 1<<12)
