@@ -10,7 +10,13 @@ import (
 )
 
 // readBatch is how many packets one system call may bring.
-const readBatch = 32
+const readBatch = 64
+
+// ackEvery is for how many octets of a batch what is owed may wait. A batch of
+// MTU-size packets, whose ACKs cost as much as they do, is less; of large ones
+// that the kernel has put together, two are as much: a peer that waits for an ACK
+// of megabytes stands still.
+const ackEvery = 128 << 10
 
 // newBuffers are what a batch is read into: the kernel hands over what it has
 // put together, up to 64 KiB.
@@ -29,9 +35,14 @@ func (h *Host) input(packets [][]byte) {
 		return
 	}
 	now := time.Now()
+	waiting := 0
 	for _, b := range packets {
 		if c := h.packet(now, b); c != nil {
 			h.touch(c)
+		}
+		if waiting += len(b); waiting >= ackEvery {
+			h.flushAll(now)
+			waiting = 0
 		}
 	}
 	h.flushAll(now)
