@@ -24,6 +24,7 @@ import (
 // up with is left out, and counted.
 type recorder struct {
 	narrator *explain.Narrator
+	told     explain.Account // of the last segment
 	style    explain.TextStyle
 	text     bool              // the log is text
 	json     bool              // the log is JSON; neither: no log
@@ -191,7 +192,11 @@ func (r *recorder) packet(e *rawtcp.Event) {
 		if r.began.IsZero() {
 			r.began = e.Time
 		}
-		account := r.narrator.Segment(narrated(e, frame))
+		account := &r.told
+		if r.quiz != nil { // which asks about it later
+			account = new(explain.Account)
+		}
+		r.narrator.SegmentInto(account, narrated(e, frame))
 		comment = explain.Comment(account)
 		switch {
 		case r.json:

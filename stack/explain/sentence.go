@@ -99,7 +99,7 @@ func appendArgs(list []Arg, args []any) []Arg {
 
 // phrase makes a sentence, or a part of one.
 func phrase(kind Kind, format string, args ...any) Sentence {
-	return Sentence{kind, format, appendArgs(nil, args)}
+	return Sentence{kind, format, appendArgs(make([]Arg, 0, len(args)), args)}
 }
 
 func (n plain) String() string { return strconv.FormatUint(uint64(n), 10) }
