@@ -42,7 +42,9 @@ func (b *backlog) later(octets int, do func()) {
 	}
 	b.queue = append(b.queue, do)
 	b.queued += octets
-	b.more.Signal()
+	if len(b.queue) == 1 { // it may wait
+		b.more.Signal()
+	}
 }
 
 // next waits for a batch; nil is the end.
