@@ -21,7 +21,7 @@ type Dialer struct {
 	LocalAddr netip.AddrPort
 	// Timeout bounds the whole attempt to connect, from the look-up of the name
 	// on, with an equal share for each address; zero leaves it to the context and
-	// to Config.UserTimeout.
+	// to Config.SYNTimeout.
 	Timeout time.Duration
 	// Config is how the connections behave. Its MTU, IPv6, ISS, TSOffset and
 	// Offload are set for each of them, from the route and from a hash of the addresses; an

@@ -5,24 +5,30 @@ import "time"
 // Config is how a Conn behaves. The zero value of a field takes the default
 // that stands beside it.
 type Config struct {
+	// The connection.
+
 	// ISS is the initial send sequence number. The caller chooses it, as RFC
 	// 6528 says (see ISN), or to show something.
 	ISS Seq
 	// NewISS, if not nil, gives the initial sequence number of a passive connection
 	// that has gone back to LISTEN; otherwise that is ISS again.
 	NewISS func() Seq
+	// TSOffset is added to the timestamp clock; random, so that timestamps do
+	// not tell the machine's uptime (RFC 7323, section 7.1).
+	TSOffset uint32
+	// IPv6 tells how large the IP header is, and the default MSS.
+	IPv6 bool
+	// Cookie, if not nil, has Listen keep nothing of a SYN: the connection stays
+	// in LISTEN until an ACK brings the cookie back.
+	Cookie *Cookie
+	// Pool, if not nil, is where the buffers' memory comes from.
+	Pool *Pool
+
+	// What it sends in one segment.
+
 	// MTU is the largest IP packet that the route carries, in octets. The
 	// default is 1500.
 	MTU int
-	// IPv6 tells how large the IP header is, and the default MSS.
-	IPv6 bool
-	// MSS is the segment size that is announced, in octets of payload without
-	// options; the least is 48. The default is what MTU leaves. SendMSS limits
-	// what is sent, whatever the peer announces; the default is MSS.
-	MSS, SendMSS int
-	// Offload lets Next return segments of up to so many octets of payload, for
-	// a link that cuts them: see Segment.GSOSize. Zero: one MSS at most.
-	Offload int
 	// BaseMTU is what every path may be expected to carry: packets fall back to
 	// it where larger ones vanish and no router says why, and larger sizes are
 	// tried from there (RFC 4821). The default is 1200 (RFC 8899), for IPv6 1280.
@@ -31,47 +37,59 @@ type Config struct {
 	// RaiseMTU is how long after the path was found to carry less a larger size is
 	// tried; default 10 min, at least 5 min (RFC 8201, section 4). Negative: never.
 	RaiseMTU time.Duration
+	// MSS is the segment size that is announced, in octets of payload without
+	// options; the least is 48. The default is what MTU leaves. SendMSS limits
+	// what is sent, whatever the peer announces; the default is MSS.
+	MSS, SendMSS int
+	// Offload lets Next return segments of up to so many octets of payload, for
+	// a link that cuts them: see Segment.GSOSize. Zero: one MSS at most.
+	Offload int
+
+	// Buffers.
+
 	// SendBuffer bounds what Write accepts ahead of the peer's
 	// acknowledgment, ReceiveBuffer what is held for Read and so the window
 	// offered. Octets; the default is 1 MiB each.
 	SendBuffer, ReceiveBuffer int
 
-	// Pool, if not nil, is where the buffers' memory comes from.
-	Pool *Pool
+	// Options.
 
 	NoTimestamps  bool // do not offer or accept timestamps (RFC 7323)
 	NoSACK        bool // do not offer or accept SACK (RFC 2018)
 	NoWindowScale bool // do not offer or accept window scaling (RFC 7323)
-	NoDelay       bool // switch the Nagle algorithm off (RFC 9293, MUST-17)
-	// Cork holds back what is less than a full segment, 200 ms at most when
-	// nothing is outstanding, and then it is sent (MUST-60). Urgent data and the
-	// FIN do not wait.
-	Cork bool
 	// WindowScale is the shift count that is offered, at most 14; the default is
 	// the least that lets ReceiveBuffer be offered whole. Negative: 0.
 	WindowScale int
 	// OptionOrder is how the options of a SYN are ordered.
 	OptionOrder OptionOrder
+	// UserTimeoutOption lets the peer know UserTimeout, and heeds what the peer
+	// wishes, up to an hour, unless UserTimeout is set (RFC 5482).
+	UserTimeoutOption bool
 
-	// TSOffset is added to the timestamp clock; random, so that timestamps do
-	// not tell the machine's uptime (RFC 7323, section 7.1).
-	TSOffset uint32
+	// When it sends.
 
-	InitialRTO time.Duration // before the first sample; default 1 s (RFC 6298, 2.1)
-	MinRTO     time.Duration // default 200 ms, as Linux; RFC 6298, 2.4 would have 1 s
-	MaxRTO     time.Duration // default 60 s (RFC 6298, 2.5)
-
+	NoDelay bool // switch the Nagle algorithm off (RFC 9293, MUST-17)
+	// Cork holds back what is less than a full segment, 200 ms at most when
+	// nothing is outstanding, and then it is sent (MUST-60). Urgent data and the
+	// FIN do not wait.
+	Cork bool
+	// InitialWindow is the initial congestion window in segments; default 10
+	// (RFC 6928).
+	InitialWindow int
+	// Congestion is the algorithm of congestion control; the default is CUBIC.
+	Congestion Congestion
 	// DelayedACK is how long an ACK may wait; default 40 ms, at most 500 ms
 	// (RFC 9293, MUST-40). Negative: every segment is acknowledged at once.
 	DelayedACK time.Duration
 	// QuickACKs is how many segments with data are acknowledged at once from the
 	// first one on, as Linux does with up to 16; default 0.
 	QuickACKs int
-	// InitialWindow is the initial congestion window in segments; default 10
-	// (RFC 6928).
-	InitialWindow int
-	// Congestion is the algorithm of congestion control; the default is CUBIC.
-	Congestion Congestion
+
+	// How long it waits.
+
+	InitialRTO time.Duration // before the first sample; default 1 s (RFC 6298, 2.1)
+	MinRTO     time.Duration // default 200 ms, as Linux; RFC 6298, 2.4 would have 1 s
+	MaxRTO     time.Duration // default 60 s (RFC 6298, 2.5)
 	// R1 is after how many retransmissions of the same segment the application
 	// and IP are told that it does not get through (see ReportUnanswered); default
 	// 3 (RFC 9293, section 3.8.3). Negative: never.
@@ -80,9 +98,6 @@ type Config struct {
 	// the connection is given up; default 5 min. Negative: never. SYNTimeout is
 	// R2 of a SYN; default 5 min, of which RFC 9293 demands 3 (MUST-23).
 	UserTimeout, SYNTimeout time.Duration
-	// UserTimeoutOption lets the peer know UserTimeout, and heeds what the peer
-	// wishes, up to an hour, unless UserTimeout is set (RFC 5482).
-	UserTimeoutOption bool
 	// KeepAlive has an idle peer asked whether it is there. It is off by default
 	// (MUST-25). KeepAliveIdle is for how long nothing must have come, default 2
 	// h (MUST-28), KeepAliveInterval the time between unanswered probes, default
@@ -97,9 +112,7 @@ type Config struct {
 	// closed both ways; default 60 s, as Linux. RFC 9293 has no limit.
 	FinWait2 time.Duration
 
-	// Cookie, if not nil, has Listen keep nothing of a SYN: the connection stays
-	// in LISTEN until an ACK brings the cookie back.
-	Cookie *Cookie
+	// Who is told.
 
 	// Report, if not nil, is told what an application should know at once
 	// (ERROR_REPORT in RFC 9293, section 3.9.1.8). It must not call the Conn.

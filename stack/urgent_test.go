@@ -73,8 +73,19 @@ func TestUrgentDataAreSentAgain(t *testing.T) {
 // MUST-31: more than the pointer can say. It is told of as far as it goes, and
 // farther with each segment; but not within what was sent before.
 func TestMuchUrgentData(t *testing.T) {
+	muchUrgentData(t, stack.Config{InitialWindow: 1000})
+}
+
+// A link that cuts segments would repeat the pointer as it is in each: it gets none
+// to cut.
+func TestMuchUrgentDataOffloaded(t *testing.T) {
+	muchUrgentData(t, stack.Config{InitialWindow: 1000, Offload: 60000})
+}
+
+func muchUrgentData(t *testing.T, cfg stack.Config) {
+	t.Helper()
 	const n = 100000
-	d := established(t, stack.Config{InitialWindow: 1000}, ws(2))
+	d := established(t, cfg, ws(2))
 	d.acks(1, win(60000))
 	d.writeUrgent(string(make([]byte, n)))
 	for at := 0; at < n; at += 1000 {
