@@ -55,7 +55,7 @@ func (c *Conn) ackLimit() Seq {
 
 // acknowledged takes SEG.ACK and the SACK blocks.
 func (c *Conn) acknowledged(now time.Time, seg *Segment) {
-	flight := c.flight()
+	flight, missing := c.flight(), c.flight()-c.board.sackedBytes
 	var d delivered
 	n := seg.Ack.Sub(c.snd.una)
 	if n > 0 {
@@ -84,15 +84,20 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 	c.tailProbeAnswered(seg, n, flight)
 	rtt := c.measure(now, seg, &d, n)
 	c.onDelivered(now, &d)
+	arrived := missing - (c.flight() - c.board.sackedBytes)
 	if n > 0 {
+		if !c.sack {
+			arrived = c.board.deduct(n, c.cc.mss, c.loss.recovering && c.snd.una.Less(c.loss.recover))
+		}
 		c.onAdvance(now, n, flight, rtt)
 	} else if n == 0 && flight > 0 && len(seg.Payload) == 0 && !seg.Flags.Has(FIN) &&
 		int(seg.Window)<<c.snd.shift == c.snd.wnd {
-		c.onDuplicateACK()
+		arrived += c.onDuplicateACK()
 	}
 	if d.any && (c.board.sackedBytes > 0 || d.latest.times > 1 || c.loss.recovering) {
 		c.detectLoss(now)
 	}
+	c.pace(arrived)
 }
 
 // measure takes a round-trip sample and returns it, or 0: from what went out only

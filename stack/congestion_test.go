@@ -132,6 +132,11 @@ func TestTimeoutShrinksTheWindow(t *testing.T) {
 	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
 	d.expectAfter(2*firstRTO, "ACK", seq(1), length(1000))
 	d.same("ssthresh of the same loss", d.c.Snapshot().Ssthresh, 5000)
+	d.acks(1001)
+	d.expect("ACK", seq(1001), length(1000))
+	d.expect("ACK", seq(2001), length(1000))
+	d.expectAfter(4*firstRTO, "ACK", seq(1001), length(1000))
+	d.same("ssthresh of the next", d.c.Snapshot().Ssthresh, 2000)
 }
 
 func TestSsthreshHasALeast(t *testing.T) {

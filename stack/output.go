@@ -103,6 +103,7 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 // resend sends run s of the scoreboard again.
 func (c *Conn) resend(now time.Time, seg *Segment, s *sent) {
 	c.loss.retransmits++
+	c.loss.prr.out += s.len()
 	c.board.resent(s, now)
 	s.size = c.packetLen(s)
 	c.fill(now, seg, s.seq, s.end)
@@ -151,7 +152,7 @@ func (c *Conn) nextRun() (end Seq, ok bool) {
 	if size <= 0 && !fin {
 		return 0, false
 	}
-	if c.board.pipe(c.flight())+size > c.cc.cwnd+c.limitedTransmit() && !c.owed.tailProbe {
+	if c.board.pipe(c.flight())+size > c.cc.cwnd && !c.owed.tailProbe {
 		return 0, false
 	}
 	// Nagle: wait while something is outstanding.
@@ -180,6 +181,7 @@ func (c *Conn) push(now time.Time, end Seq) {
 		c.cc.cubic.resume(now)
 	}
 	c.sentAt = now
+	c.loss.prr.out += end.Sub(c.snd.nxt)
 	c.board.push(c.snd.nxt, end, now)
 	s := &c.board.runs[len(c.board.runs)-1]
 	s.size = c.packetLen(s)

@@ -256,13 +256,12 @@ func TestBlackHole(t *testing.T) {
 		d.out = d.out[1:]
 	}
 	d.expect("ACK", seq(first), length(1160), why(stack.ReasonProbeLost, 1200))
+	d.expect("ACK", seq(first+1160), length(300), why(stack.ReasonProbeLost, 1200))
 	d.expectNothing()
 	after := d.c.Snapshot()
 	d.same("cwnd", after.Cwnd, before.Cwnd)
 	d.same("ssthresh", after.Ssthresh, before.Ssthresh)
 	d.same("recovering", after.Recovering, false)
-	d.acks(first + 1160)
-	d.expect("ACK", seq(first+1160), length(300), why(stack.ReasonProbeLost, 1200))
 }
 
 // raised is a Conn to which a router said, ten minutes ago, that the path carries
@@ -404,4 +403,17 @@ func TestNoBlackHole(t *testing.T) {
 		d.silence()
 	}
 	d.mtu(1500)
+}
+
+// What a router dropped for its size is no sign of
+// congestion, though later segments arrive.
+func TestPacketTooBigIsNoCongestion(t *testing.T) {
+	d := window(t, sackOK())
+	d.c.LowerMTU(d.now, 540)
+	d.acks(1, sack(9001, 10001))
+	s := d.c.Snapshot()
+	d.same("recovering", s.Recovering, false)
+	d.same("ssthresh", s.Ssthresh, 0)
+	d.same("cwnd", s.Cwnd, 10000)
+	d.expect("ACK", seq(1), length(500))
 }

@@ -9,6 +9,7 @@ type recovery struct {
 	recovering  bool       // fast recovery, until recover is acknowledged
 	recover     Seq        // SND.NXT when the last loss was noticed (RFC 6582, section 3.2)
 	timedOut    bool       // the timeout said so: slow start, until recover is acknowledged
+	head        Seq        // SND.UNA at that timeout
 	again       ReasonKind // why the next run that is lost goes out again
 	dupAcks     int
 	probing     bool // a tail loss probe is unanswered
@@ -16,12 +17,13 @@ type recovery struct {
 	probeAgain  bool // it was sent before: its ACK may hide a loss
 	retransmits int  // segments sent again, in all
 	seenRecover bool // recover is set
+	reduced     int  // transmissions before ssthresh was last set
+	prr         prr
 
 	rack struct { // RFC 8985, section 5
-		at         time.Time // when the latest segment that arrived had been sent
-		end        Seq       // and where it ended
-		rtt        time.Duration
-		fack       Seq // the highest octet that has arrived
+		order      int           // of the latest segment that arrived, in the order of sending
+		rtt        time.Duration // and its round trip
+		fack       Seq           // the highest octet that has arrived
 		started    bool
 		reordering bool // segments have arrived out of order
 	}
@@ -43,9 +45,7 @@ func (c *Conn) onDelivered(now time.Time, d *delivered) {
 	// retransmission, and says nothing of when it was sent.
 	if d.latest.times == 1 || c.rtt.least == 0 || rtt >= c.rtt.least {
 		r.rtt = rtt
-		if !r.started || r.at.Before(d.latest.at) || r.at.Equal(d.latest.at) && r.end.Less(d.latest.end) {
-			r.at, r.end = d.latest.at, d.latest.end
-		}
+		r.order = max(r.order, d.latest.order)
 	}
 	if r.started && !d.once.IsZero() && d.lowest.Less(r.fack) {
 		r.reordering = true
@@ -69,55 +69,77 @@ func (c *Conn) detectLoss(now time.Time) {
 		window = 0
 	}
 	var wait time.Duration
+	found, again := false, false
 	for i := range c.board.runs {
 		s := &c.board.runs[i]
-		if s.sacked || s.lost || r.at.Before(s.at) || r.at.Equal(s.at) && r.end.LessEq(s.end) {
+		if s.sacked || s.lost || r.order <= s.order {
 			continue
 		}
 		if left := s.at.Add(r.rtt + window).Sub(now); left > 0 {
 			wait = max(wait, left)
 		} else {
+			found, again = true, again || s.order > c.loss.reduced
 			c.board.markLost(s)
 		}
 	}
 	if wait > 0 {
 		c.timers.set(timerReorder, now.Add(wait))
 	}
-	if c.board.lostBytes > 0 {
+	switch {
+	case !found:
+	case !c.loss.recovering && !c.loss.timedOut:
 		c.enterRecovery()
+	case again: // what went out after the window was reduced: a second loss (RFC 5681, section 4.3)
+		c.reduce()
 	}
 }
 
 // enterRecovery reduces the window once per loss event.
 func (c *Conn) enterRecovery() {
-	if c.loss.recovering || c.loss.timedOut || c.probeLost(c.heard) {
+	if c.probeLost(c.heard) {
 		return
 	}
-	// What limited transmit sent beyond cwnd does not count (RFC 5681, 3.2, step 2).
-	c.cc.reduce(min(c.flight(), c.cc.cwnd))
-	c.cc.cwnd = c.cc.ssthresh
-	if !c.sack {
-		c.cc.cwnd += dupThresh * c.cc.mss // the segments that have left the network
-	}
+	c.reduce()
 	c.loss.recovering = true
-	c.loss.recover, c.loss.seenRecover = c.snd.nxt, true
 	c.loss.again = ReasonFastRetransmit
 }
 
-// onDuplicateACK counts one (RFC 5681, section 3.2; RFC 6582, section 3.2).
-func (c *Conn) onDuplicateACK() {
+// reduce is the response to a loss, or to what stands for one. What limited
+// transmit sent beyond cwnd does not count as in use (RFC 5681, section 3.2, step 2), nor
+// in recovery what is in flight beyond ssthresh.
+func (c *Conn) reduce() {
+	if c.loss.recovering {
+		c.cc.cwnd = c.cc.ssthresh
+	}
+	c.cc.reduce(min(c.flight(), c.cc.cwnd))
+	c.cc.cwnd = min(c.cc.cwnd, c.cc.ssthresh)
+	c.loss.prr = prr{}
+	c.loss.recover, c.loss.seenRecover = c.snd.nxt, true
+	c.loss.reduced = c.board.order
+}
+
+// onDuplicateACK counts one (RFC 5681, section 3.2; RFC 6582, section 3.2) and
+// returns the octets that it says have arrived, where there is no SACK to say so.
+func (c *Conn) onDuplicateACK() (arrived int) {
 	c.loss.dupAcks++
-	if c.sack {
-		return
+	if c.sack || c.loss.timedOut {
+		return 0
 	}
 	switch {
 	case c.loss.recovering:
-		c.cc.cwnd += c.cc.mss
-	case c.loss.dupAcks == dupThresh && !c.loss.timedOut &&
-		(!c.loss.seenRecover || c.loss.recover.Less(c.snd.una)):
+	case c.loss.dupAcks > dupThresh: // of what a recovery sent twice: limited transmit has an end
+		return 0
+	case c.loss.dupAcks == dupThresh:
+		if c.loss.seenRecover && c.snd.una.LessEq(c.loss.recover) {
+			return 0
+		}
 		c.enterRecovery()
 		c.markHeadLost()
+		if !c.loss.recovering {
+			return 0
+		}
 	}
+	return c.board.duplicate(c.cc.mss, c.flight())
 }
 
 func (c *Conn) markHeadLost() {
@@ -126,13 +148,15 @@ func (c *Conn) markHeadLost() {
 	}
 }
 
-// limitedTransmit is how far beyond cwnd new data may go on the first two
-// duplicate ACKs (RFC 3042). With SACK the pipe shrinks by itself.
-func (c *Conn) limitedTransmit() int {
-	if c.sack || c.loss.recovering || c.loss.timedOut || c.board.lostBytes > 0 {
-		return 0
+// pace sets cwnd in recovery, when more octets have arrived.
+func (c *Conn) pace(arrived int) {
+	if c.loss.recovering {
+		pipe := c.board.pipe(c.flight())
+		if c.loss.prr.flight == 0 {
+			c.loss.prr.flight = max(pipe+c.board.lostBytes+arrived, 1)
+		}
+		c.cc.cwnd = pipe + c.loss.prr.room(arrived, pipe, c.cc.ssthresh, c.cc.mss)
 	}
-	return min(c.loss.dupAcks, dupThresh-1) * c.cc.mss
 }
 
 // onAdvance: SND.UNA has moved by n octets; flight was FlightSize before, rtt is
@@ -144,13 +168,9 @@ func (c *Conn) onAdvance(now time.Time, n, flight int, rtt time.Duration) {
 	case c.loss.recovering && full:
 		c.loss.recovering = false
 		c.cc.cwnd = c.cc.ssthresh
-		if !c.sack { // RFC 6582, section 3.2, step 3, option 1: no burst
-			c.cc.cwnd = min(c.cc.ssthresh, max(c.flight(), c.cc.mss)+c.cc.mss)
-		}
 	case c.loss.recovering:
 		c.loss.again = ReasonRecovery
 		if !c.sack { // a partial ACK: the next hole was lost too
-			c.cc.cwnd = max(c.cc.cwnd-n, 0) + c.cc.mss
 			c.markHeadLost()
 		}
 	default:
@@ -172,13 +192,13 @@ func (c *Conn) onRetransmitTimeout(now time.Time) {
 	if c.pathTimeout(now) {
 		again = ReasonBlackHole
 	}
-	if !c.loss.timedOut { // a further timeout of the same octets does not count again
-		c.cc.reduce(c.flight())
+	if !c.loss.timedOut || c.loss.head != c.snd.una { // for the same segment, only once
+		c.reduce()
 	}
 	c.cc.timeout()
 	c.rtt.backoff++
 	c.loss.recovering = false
-	c.loss.timedOut = true
+	c.loss.timedOut, c.loss.head = true, c.snd.una
 	c.loss.recover, c.loss.seenRecover = c.snd.nxt, true
 	c.loss.again = again
 	c.loss.probing = false

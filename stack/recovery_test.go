@@ -32,17 +32,24 @@ func TestFastRetransmit(t *testing.T) {
 	d.expectNothing()
 	// What limited transmit sent does not count (RFC 5681, section 3.2, step 2).
 	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
-	d.same("cwnd", cwnd(d), 8000)
-	for range 4 {
+	for i := range 2 { // RFC 6937: of what arrives, half goes out
 		d.acks(1)
 		d.expectNothing()
+		d.acks(1)
+		d.segments(12001+1000*i, 1)
 	}
-	d.acks(1) // cwnd is 13000 now
-	d.segments(12001, 1)
+	d.acks(1)
+	d.acks(1)
+	d.expectNothing() // and now as much as arrives
+	d.acks(1)
+	d.segments(14001, 1)
+	d.acks(1)
+	d.segments(15001, 1)
 	d.acks(12001) // all that was sent when the loss was noticed
 	s := d.c.Snapshot()
 	d.same("recovering", s.Recovering, false)
-	d.same("cwnd", s.Cwnd, 2000) // FlightSize and one more (RFC 6582, step 3, option 1)
+	d.same("cwnd", s.Cwnd, 5000)
+	d.segments(16001, 1)
 }
 
 // RFC 6582: each partial ACK shows the next hole.
@@ -58,7 +65,6 @@ func TestNewReno(t *testing.T) {
 	d.acks(3001)
 	d.expect("ACK", seq(3001), length(1000), why(stack.ReasonRecovery))
 	d.expectNothing()
-	d.same("cwnd", cwnd(d), 8000-3000+1000)
 	d.acks(5001)
 	d.expect("ACK", seq(5001), length(1000), why(stack.ReasonRecovery))
 	d.acks(12001)
@@ -105,10 +111,9 @@ func TestFastRetransmitBySACK(t *testing.T) {
 	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
 	s := d.c.Snapshot()
 	d.same("ssthresh", s.Ssthresh, 5000)
-	d.same("cwnd", s.Cwnd, 5000)
-	d.expectNothing() // pipe is 7000
+	d.segments(10001, 1) // three have arrived, so two go out
 	d.acks(1, sack(1001, 7001))
-	d.segments(10001, 1)
+	d.expectNothing() // pipe is 5000
 	d.acks(11001)
 	d.same("recovering", d.c.Snapshot().Recovering, false)
 }
@@ -151,15 +156,44 @@ func TestTheReorderTimer(t *testing.T) {
 	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
 }
 
-// A retransmission that is lost too is found out by what was sent after it.
+// RFC5681-4.3-a: a retransmission that is lost too is found out by what was sent
+// after it, and is a second sign of congestion.
 func TestLostRetransmission(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 10001))
 	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
 	d.segments(10001, 4)
 	d.wait(rtt)
-	d.acks(1, sack(10001, 14001, 1001, 10001))
+	d.acks(1, sack(10001, 12001, 1001, 10001))
 	d.expect("ACK", seq(1), length(1000), why(stack.ReasonRecovery))
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 2500)
+	d.out = nil
+	d.acks(1, sack(10001, 14001, 1001, 10001)) // no news of it
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 2500)
+}
+
+// What was sent at the same time was sent in some order all the same: new data
+// that went out before the retransmission does not show that it was lost.
+func TestSentAtTheSameTime(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 2001))
+	d.acks(1, sack(1001, 3001))
+	d.segments(10001, 2)
+	d.acks(1, sack(1001, 4001))
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.out = nil
+	d.wait(rtt)
+	d.acks(1, sack(10001, 12001, 1001, 4001))
+	d.expect("ACK", seq(4001), length(1000)) // but what was sent before, was
+	d.out = nil
+	d.acks(4001, sack(10001, 12001))
+	for _, o := range d.out {
+		if o.seg.Seq == iss.Add(1) {
+			t.Errorf("sent again: %s", d.show(o))
+		}
+	}
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
 }
 
 func TestOneLossOneReduction(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 type sent struct {
 	seq, end Seq
 	at       time.Time // when it last went out
+	order    int       // the number of that transmission
 	times    int       // how often it went out
 	sacked   bool      // the peer holds it (RFC 2018)
 	lost     bool      // taken for lost and not sent again yet
@@ -27,13 +28,39 @@ type scoreboard struct {
 	pool        *Pool
 	sackedBytes int
 	lostBytes   int
+	order       int // transmissions so far: times may be the same, order is not
+	dupBytes    int // what duplicate ACKs say has arrived, where there is no SACK
 }
 
 // pipe is how much of flight is taken to be in the network (RFC 6675,
 // section 4).
-func (b *scoreboard) pipe(flight int) int { return flight - b.sackedBytes - b.lostBytes }
+func (b *scoreboard) pipe(flight int) int {
+	return max(flight-b.sackedBytes-b.lostBytes-b.dupBytes, 0)
+}
+
+// duplicate counts a segment as arrived for a duplicate ACK, as far as there
+// is one that may have: the first that is outstanding has not.
+func (b *scoreboard) duplicate(mss, flight int) int {
+	n := min(mss, flight-max(b.lostBytes, mss)-b.dupBytes)
+	n = max(n, 0)
+	b.dupBytes += n
+	return n
+}
+
+// deduct takes back what duplicate ACKs have said of n octets that are
+// acknowledged now, and returns the rest: what has arrived since. A partial ACK covers
+// the segment that was sent again, of which no duplicate ACK told.
+func (b *scoreboard) deduct(n, mss int, partial bool) int {
+	told := b.dupBytes
+	if partial {
+		told = min(told, max(n-mss, 0))
+	}
+	b.dupBytes -= told
+	return max(n-told, 0)
+}
 
 func (b *scoreboard) push(seq, end Seq, now time.Time) {
+	b.order++
 	switch n := len(b.runs); {
 	case n == 0:
 		b.memory = b.pool.getRuns()
@@ -41,7 +68,7 @@ func (b *scoreboard) push(seq, end Seq, now time.Time) {
 	case n == cap(b.runs) && 2*n <= cap(b.memory): // so seldom that a run is moved once at most
 		b.runs = append(b.memory, b.runs...)
 	}
-	b.runs = append(b.runs, sent{seq: seq, end: end, at: now, times: 1})
+	b.runs = append(b.runs, sent{seq: seq, end: end, at: now, order: b.order, times: 1})
 	if cap(b.runs) > cap(b.memory) {
 		b.memory = b.runs[:0]
 	}
@@ -62,7 +89,7 @@ func (d *delivered) add(s *sent) {
 	if !d.any || d.highest.Less(s.end) {
 		d.highest = s.end
 	}
-	if !d.any || d.latest.at.Before(s.at) || d.latest.at.Equal(s.at) && d.latest.end.Less(s.end) {
+	if !d.any || d.latest.order < s.order {
 		d.latest = *s
 	}
 	if s.times == 1 {
@@ -168,6 +195,7 @@ func (b *scoreboard) markLost(s *sent) {
 // markAllLost is for the retransmission timeout. A peer whose first missing
 // octets are said to be held has forgotten them (RFC 2018, section 8).
 func (b *scoreboard) markAllLost() {
+	b.dupBytes = 0
 	reneged := len(b.runs) > 0 && b.runs[0].sacked
 	for i := range b.runs {
 		if s := &b.runs[i]; reneged && s.sacked {
@@ -196,7 +224,8 @@ func (b *scoreboard) resent(s *sent, now time.Time) {
 		s.lost = false
 		b.lostBytes -= s.len()
 	}
-	s.at = now
+	b.order++
+	s.at, s.order = now, b.order
 	s.times++
 	s.probe = false
 }

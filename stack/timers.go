@@ -61,6 +61,7 @@ func (c *Conn) Advance(now time.Time) {
 	}
 	if c.timers.expired(timerReorder, now) {
 		c.detectLoss(now)
+		c.pace(0)
 	}
 	if c.timers.expired(timerTailProbe, now) {
 		c.onTailProbe(now)
