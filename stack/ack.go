@@ -84,16 +84,18 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 	c.tailProbeAnswered(seg, n, flight)
 	rtt := c.measure(now, seg, &d, n)
 	c.onDelivered(now, &d)
+	duplicate := n == 0 && flight > 0 && len(seg.Payload) == 0 && !seg.Flags.Has(FIN) &&
+		int(seg.Window)<<c.snd.shift == c.snd.wnd
 	arrived := missing - (c.flight() - c.board.sackedBytes)
 	if n > 0 {
 		if !c.sack {
 			arrived = c.board.deduct(n, c.cc.mss, c.loss.recovering && c.snd.una.Less(c.loss.recover))
 		}
 		c.onAdvance(now, n, flight, rtt)
-	} else if n == 0 && flight > 0 && len(seg.Payload) == 0 && !seg.Flags.Has(FIN) &&
-		int(seg.Window)<<c.snd.shift == c.snd.wnd {
+	} else if duplicate {
 		arrived += c.onDuplicateACK()
 	}
+	c.judgeTimeout(n, &d, duplicate)
 	if d.any && (c.board.sackedBytes > 0 || d.latest.times > 1 || c.loss.recovering) {
 		c.detectLoss(now)
 	}

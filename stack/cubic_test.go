@@ -170,6 +170,9 @@ func TestCubicTimeout(t *testing.T) {
 	d.advance(d.now.Add(rto(d))) // all is lost
 	d.same("cwnd", cwnd(d), 1000)
 	d.same("ssthresh", d.c.Snapshot().Ssthresh, was/1000*1000*7/10)
+	una, nxt := d.c.Snapshot().SndUna.Sub(iss), sndNxt(d)
+	d.acks(una + 1000)
+	d.acks(una+1000, sack(nxt, sndNxt(d))) // indeed: new data have arrived, the old have not
 	for cwnd(d) < d.c.Snapshot().Ssthresh {
 		d.rounds(1, rtt)
 	}

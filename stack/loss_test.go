@@ -25,7 +25,7 @@ var (
 
 const (
 	lossOctets = 256 << 10 // a transfer
-	lossSeeds  = 10        // transfers for a cell
+	lossSeeds  = 5         // transfers for a cell
 )
 
 // The throughput at every loss rate, round trip and buffer size stands in
@@ -36,7 +36,7 @@ func TestThroughputByLoss(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(`# Throughput by loss
 
-The throughput of the stack over a simulated network, in KiB a second of virtual time: ten transfers of 256 KiB in one
+The throughput of the stack over a simulated network, in KiB a second of virtual time: five transfers of 256 KiB in one
 direction, each with its own seed, from the first SYN until the last octet is read. The share of segments lost is that
 of both directions, data and ACKs alike. The buffer is that of the sender and of the receiver. The link has no rate, so that
 without loss the round trip, the buffer and slow start are all that limits. Timestamps and window scaling are on. Every cell is two

@@ -29,6 +29,13 @@ func (c *Conn) next(now time.Time, seg *Segment) (Reason, bool) {
 			return c.sendNew(now, seg, c.snd.iss), true
 		}
 	}
+	if f := &c.loss.frto; f.step == frtoSend || f.step == frtoSent {
+		r, ok := c.nextData(now, seg)
+		if f.tried(ok); ok {
+			r.Kind = ReasonForwardRTO
+			return r, true
+		}
+	}
 	if r, ok := c.nextRetransmission(now, seg); ok {
 		return r, true
 	}
@@ -68,7 +75,7 @@ func (c *Conn) unsent() int {
 // allows; the octets at SND.UNA always may go.
 func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 	i, s := c.board.firstLost()
-	if s == nil {
+	if s == nil || c.loss.frto.suspend(s, c.loss.head) {
 		return Reason{}, false
 	}
 	if c.state.Synchronized() {

@@ -23,6 +23,7 @@ const (
 	ReasonRetransmitTimeout                   // the retransmission timer ran out, the Nth time (RFC 6298)
 	ReasonFastRetransmit                      // three duplicate ACKs, or SACK, show a loss (RFC 5681, 8985)
 	ReasonRecovery                            // a further hole of the same loss (RFC 6582, 6675)
+	ReasonForwardRTO                          // new data after a timeout: was it spurious (RFC 5682)?
 	ReasonTailProbe                           // the tail may be lost: ask for an ACK (RFC 8985)
 	ReasonTooBig                              // a router says that the path carries packets of N octets at most (RFC 1191)
 	ReasonBlackHole                           // larger packets vanish again and again: N octets at most (RFC 4821)
@@ -53,24 +54,25 @@ type Verdict uint8
 
 // What becomes of a segment.
 const (
-	VerdictAccepted      Verdict = iota
-	VerdictOutOfOrder            // held until what lies before it arrives
-	VerdictOldData               // received before: discarded, acknowledged again
-	VerdictOutsideWindow         // discarded, answered with an ACK
-	VerdictPAWS                  // an old duplicate, by its timestamp (RFC 7323)
-	VerdictNoTimestamp           // timestamps were agreed on and it has none (RFC 7323)
-	VerdictBadAck                // acknowledges what was never sent
-	VerdictBlindRST              // RST in the window but not at RCV.NXT (RFC 5961)
-	VerdictBlindSYN              // SYN on a synchronized connection (RFC 5961)
-	VerdictNoACK                 // no ACK flag where every segment must have one
-	VerdictAfterClose            // data for an application that has gone
-	VerdictWindowClosed          // data while the receive window is zero
-	VerdictIgnored               // means nothing in this state
-	VerdictReset                 // a RST that ends the connection
-	VerdictNoConnection          // no such connection
-	VerdictForgedICMP            // an ICMP error quotes what is not in flight: forged or late (RFC 5927)
-	VerdictWrongMTU              // an ICMP error cannot be true of the packet that it quotes
-	VerdictDoubtfulMTU           // believed once the segment has to go out again (RFC 5927)
+	VerdictAccepted        Verdict = iota
+	VerdictOutOfOrder              // held until what lies before it arrives
+	VerdictOldData                 // received before: discarded, acknowledged again
+	VerdictOutsideWindow           // discarded, answered with an ACK
+	VerdictPAWS                    // an old duplicate, by its timestamp (RFC 7323)
+	VerdictNoTimestamp             // timestamps were agreed on and it has none (RFC 7323)
+	VerdictBadAck                  // acknowledges what was never sent
+	VerdictBlindRST                // RST in the window but not at RCV.NXT (RFC 5961)
+	VerdictBlindSYN                // SYN on a synchronized connection (RFC 5961)
+	VerdictNoACK                   // no ACK flag where every segment must have one
+	VerdictAfterClose              // data for an application that has gone
+	VerdictWindowClosed            // data while the receive window is zero
+	VerdictIgnored                 // means nothing in this state
+	VerdictReset                   // a RST that ends the connection
+	VerdictNoConnection            // no such connection
+	VerdictSpuriousTimeout         // acknowledges what a timeout took for lost: it was only late (RFC 5682)
+	VerdictForgedICMP              // an ICMP error quotes what is not in flight: forged or late (RFC 5927)
+	VerdictWrongMTU                // an ICMP error cannot be true of the packet that it quotes
+	VerdictDoubtfulMTU             // believed once the segment has to go out again (RFC 5927)
 )
 
 // An Event is something that happened inside a Conn, for whoever watches. One

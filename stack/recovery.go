@@ -19,6 +19,7 @@ type recovery struct {
 	seenRecover bool // recover is set
 	reduced     int  // transmissions before ssthresh was last set
 	prr         prr
+	frto        frto
 
 	rack struct { // RFC 8985, section 5
 		order      int           // of the latest segment that arrived, in the order of sending
@@ -191,6 +192,10 @@ func (c *Conn) onRetransmitTimeout(now time.Time) {
 	again := ReasonRetransmitTimeout
 	if c.pathTimeout(now) {
 		again = ReasonBlackHole
+	}
+	c.doubtTimeout()
+	if again == ReasonBlackHole {
+		c.loss.frto.step = frtoOff
 	}
 	if !c.loss.timedOut || c.loss.head != c.snd.una { // for the same segment, only once
 		c.reduce()

@@ -206,6 +206,14 @@ func (b *scoreboard) markAllLost() {
 	}
 }
 
+// unmarkLost is for a timeout that was spurious: nothing was lost.
+func (b *scoreboard) unmarkLost() {
+	for i := range b.runs {
+		b.runs[i].lost = false
+	}
+	b.lostBytes = 0
+}
+
 // firstLost is the first run to be sent again, or nil.
 func (b *scoreboard) firstLost() (int, *sent) {
 	if b.lostBytes > 0 {

@@ -14,6 +14,7 @@ var reasons = map[stack.ReasonKind]string{
 	stack.ReasonRetransmitTimeout: "sent because the retransmission timer ran out (%d in a row)",
 	stack.ReasonFastRetransmit:    "sent because duplicate ACKs or SACK blocks show that it was lost",
 	stack.ReasonRecovery:          "sent because it is a further hole of the same loss",
+	stack.ReasonForwardRTO:        "new data in place of old: does the answer show that the timeout was spurious (RFC 5682)?",
 	stack.ReasonTailProbe:         "sent to ask whether the last segments arrived",
 	stack.ReasonTooBig:            "sent again because a router reports that it was too big: the path carries packets of %d octets at most",
 	stack.ReasonBlackHole:         "sent again, smaller, because larger packets vanish on the way without a word: %d octets at most from now on",
@@ -131,6 +132,8 @@ func (t *telling) verdict(j *stack.Judgment) {
 		t.note("our stack discards it: its window is closed, and %v is still what it expects", expected)
 	case stack.VerdictIgnored:
 		t.note("our stack ignores it: it means nothing in this state")
+	case stack.VerdictSpuriousTimeout:
+		t.note("our stack takes the timeout back: this acknowledges what was sent before it and not again, so nothing was lost, only late (RFC 5682)")
 	case stack.VerdictNoConnection:
 		t.note("our stack knows no such connection")
 	}

@@ -273,7 +273,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"expect client SYN flags FIM":      `test:2:25: expected flags such as SYN, SYN,ACK, PSH,ACK or none, found "FIM"`,
 		"expect client state OPEN":         `test:2:21: expected CLOSED, LISTEN, SYN-SENT, SYN-RECEIVED, ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2, CLOSE-WAIT, CLOSING, LAST-ACK or TIME-WAIT, found "OPEN"`,
 		"expect peace":                     `test:2:8: expected client, server, no or a number of segments, found "peace"`,
-		"expect client SYN because reason": `test:2:27: expected open, answer, handshake, data, close, timeout, fast-retransmit, recovery, tail-probe, too-big, black-hole, path-probe, probe-lost, window-probe, keep-alive, acknowledgment, delayed-ACK, FIN, duplicate-ACK, old-data, window-update, challenge, unacceptable, urgent, abort, unread-data, data-after-close, no-connection, bad-handshake-ACK, given-up or cookie, found "reason"`,
+		"expect client SYN because reason": `test:2:27: expected open, answer, handshake, data, close, timeout, fast-retransmit, recovery, forward-RTO, tail-probe, too-big, black-hole, path-probe, probe-lost, window-probe, keep-alive, acknowledgment, delayed-ACK, FIN, duplicate-ACK, old-data, window-update, challenge, unacceptable, urgent, abort, unread-data, data-after-close, no-connection, bad-handshake-ACK, given-up or cookie, found "reason"`,
 		"tshark retransmission":            `test:2:8: expected completeness, or a frame, a whole number from 1 to 1000000000, found "retransmission"`,
 		"capture at home":                  `test:2:12: expected client, server or middle, found "home"`,
 	} {
