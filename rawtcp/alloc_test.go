@@ -1,6 +1,7 @@
 package rawtcp
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -69,5 +70,39 @@ func BenchmarkTransfer(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		transfer()
+	}
+}
+
+// BenchmarkAmongIdle is a transfer while so many other connections are open, with
+// a Read that waits on each.
+func BenchmarkAmongIdle(b *testing.B) {
+	for _, idle := range []int{1, 100, 10000} {
+		b.Run(fmt.Sprint(idle), func(b *testing.B) {
+			la, lb := MemoryPair(addrA, addrB, 1500)
+			ha, hb := NewHost(la), NewHost(lb)
+			defer ha.Close()
+			defer hb.Close()
+			l, err := (&ListenConfig{Host: hb}).Listen(b.Context(), "tcp", "192.0.2.2:80")
+			if err != nil {
+				b.Fatal(err)
+			}
+			var c, s net.Conn
+			for i := range idle + 1 {
+				if c, err = (&Dialer{Host: ha}).Dial("tcp", "192.0.2.2:80"); err != nil {
+					b.Fatal(err)
+				}
+				if s, err = l.Accept(); err != nil {
+					b.Fatal(err)
+				}
+				if i < idle {
+					go c.Read(make([]byte, 1))
+				}
+			}
+			transfer := newTransfer(b, c, s)
+			b.SetBytes(transferSize)
+			for b.Loop() {
+				transfer()
+			}
+		})
 	}
 }

@@ -98,7 +98,14 @@ func (m *messages) send(fd int, ipv6 bool, pkts []Outgoing) (int, error) {
 // told of it: that would cost more than it gains.
 func mmsg(number uintptr, fd int, m []unix.Mmsghdr) (int, error) {
 	for {
-		done, _, errno := unix.RawSyscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
+		var done uintptr
+		var errno unix.Errno
+		if number == unix.SYS_SENDMMSG && len(m) == 1 { // sendmmsg lets others run first, perhaps who is woken by it
+			_, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m[0].Hdr)), unix.MSG_DONTWAIT)
+			done = 1
+		} else {
+			done, _, errno = unix.RawSyscall6(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(m))), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
+		}
 		switch errno {
 		case 0:
 			return int(done), nil
