@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
@@ -22,13 +21,14 @@ func TimestampOffset(secret [32]byte, local, remote netip.AddrPort) uint32 {
 	return pairHash(secret, "timestamp", local, remote)
 }
 
+// pairHash is SHA-256 over the secret and what it is for, cut so short that nobody
+// can go on from it.
 func pairHash(secret [32]byte, use string, local, remote netip.AddrPort) uint32 {
-	h := hmac.New(sha256.New, secret[:])
-	h.Write([]byte(use))
-	for _, a := range []netip.AddrPort{local, remote} {
+	b := append(make([]byte, 0, 128), secret[:]...)
+	for _, a := range [2]netip.AddrPort{local, remote} {
 		ip := a.Addr().As16()
-		h.Write(ip[:])
-		h.Write(binary.BigEndian.AppendUint16(nil, a.Port()))
+		b = binary.BigEndian.AppendUint16(append(b, ip[:]...), a.Port())
 	}
-	return binary.BigEndian.Uint32(h.Sum(nil))
+	sum := sha256.Sum256(append(b, use...))
+	return binary.BigEndian.Uint32(sum[:])
 }
