@@ -1,6 +1,7 @@
 package rawtcp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -238,6 +239,9 @@ func ttlOr64(ttl uint8) uint8 {
 	return ttl
 }
 
+// defaultWindow is the default of stack.Config.ReceiveBuffer.
+const defaultWindow = 1 << 20
+
 // configure fills in what depends on the addresses and the route.
 func (h *Host) configure(cfg stack.Config, id pair, route Route, now time.Time) stack.Config {
 	mtu := min(route.MTU, 65535) // loopback claims one octet more than IPv4 can say
@@ -245,6 +249,9 @@ func (h *Host) configure(cfg stack.Config, id pair, route Route, now time.Time) 
 		cfg.MTU = mtu
 	}
 	cfg.Offload = route.Offload
+	if l, ok := h.link.(roomy); ok {
+		l.room((len(h.conns) + 1) * cmp.Or(cfg.ReceiveBuffer, defaultWindow))
+	}
 	cfg.Pool = &h.pool
 	cfg.IPv6 = id.local.Addr().Is6()
 	cfg.ISS = stack.ISN(h.secret, id.local, id.remote, now)

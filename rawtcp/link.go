@@ -34,6 +34,10 @@ type Link interface {
 	Close() error
 }
 
+// A roomy link holds what has come until it is read. It is told how many octets
+// all peers together may send at once.
+type roomy interface{ room(octets int) }
+
 // Outgoing is a packet to send: the headers and the payload apart, so that a
 // payload goes out of the send buffer without a copy.
 type Outgoing struct {

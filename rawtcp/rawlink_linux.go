@@ -34,6 +34,7 @@ type rawLink struct {
 		last  *rawSocket         // the one that something came from last
 	}
 
+	held   atomic.Int64 // octets that the sockets were told to hold
 	inUse  sync.RWMutex // held for reading while file descriptors are used
 	closed atomic.Bool
 }
@@ -125,6 +126,26 @@ func (l *rawLink) WriteBatch(pkts []Outgoing) (int, error) {
 	return sent, nil
 }
 
+// room makes the kernel hold the windows of all connections, which are so many
+// octets. It never asks for less again.
+func (l *rawLink) room(octets int) {
+	want := int64(bufferSize)
+	for want < min(int64(octets), mostBuffer) {
+		want *= 2
+	}
+	if want <= l.held.Load() {
+		return
+	}
+	l.held.Store(want)
+	l.inUse.RLock()
+	defer l.inUse.RUnlock()
+	for i := range l.families {
+		if f := l.families[i].Load(); f != nil && !l.closed.Load() {
+			f.tcp.hold(int(want))
+		}
+	}
+}
+
 func (l *rawLink) Route(dst netip.Addr) (Route, error) {
 	l.inUse.RLock()
 	defer l.inUse.RUnlock()
@@ -187,6 +208,7 @@ func (l *rawLink) family(ipv6 bool) (*rawFamily, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.tcp.hold(int(max(l.held.Load(), bufferSize)))
 	p.Store(f)
 	for i, s := range f.sockets() {
 		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(2*which + i)}

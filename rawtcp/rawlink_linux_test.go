@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+	"golang.org/x/sys/unix"
 )
 
 // packet makes an IP packet as gopacket does, which knows nothing of our code.
@@ -423,5 +424,34 @@ func TestRawLinkAllocatesNothing(t *testing.T) {
 		if allocs != 0 {
 			t.Errorf("%v: writing and reading two packets allocates %v times", addr, allocs)
 		}
+	}
+}
+
+// What all windows together let the peers send, the kernel holds: within bounds,
+// and for a family that is used only later, too.
+func TestRawLinkHoldsTheWindows(t *testing.T) {
+	newTwoHosts(t)
+	l := openLink(t).(*rawLink)
+	holds := func(ipv6 bool) int {
+		f, err := l.family(ipv6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := unix.GetsockoptInt(f.tcp.fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n / 2 // the kernel says the doubled
+	}
+	for _, step := range []struct{ windows, want int }{
+		{1 << 20, bufferSize}, {bufferSize + 1, 2 * bufferSize}, {1 << 20, 2 * bufferSize}, {1 << 30, mostBuffer},
+	} {
+		holds(false)
+		if l.room(step.windows); holds(false) != step.want {
+			t.Errorf("windows of %d octets: the socket holds %d, want %d", step.windows, holds(false), step.want)
+		}
+	}
+	if holds(true) != mostBuffer {
+		t.Errorf("the IPv6 socket, opened later, holds %d, want %d", holds(true), mostBuffer)
 	}
 }

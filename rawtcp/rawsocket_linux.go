@@ -9,8 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bufferSize is what the kernel is asked to hold for a raw socket, in octets.
-const bufferSize = 4 << 20
+// bufferSize is what the kernel is asked to hold for a raw socket at least, and
+// mostBuffer at most, in octets. With its own bookkeeping a packet takes nearly
+// twice its size, which is why the kernel doubles what it is asked for.
+const (
+	bufferSize = 4 << 20
+	mostBuffer = 64 << 20
+)
 
 // A rawFamily is the raw sockets of one IP version: one for TCP, and one for
 // the ICMP errors about it.
@@ -198,11 +203,16 @@ func (s *rawSocket) configure() error {
 			}
 		}
 	}
-	// Best effort: what exceeds the system's limit takes CAP_NET_ADMIN.
-	if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferSize) != nil {
-		unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferSize)
-	}
+	s.hold(bufferSize)
 	return nil
+}
+
+// hold makes the kernel hold so many octets. Best effort: what exceeds the
+// system's limit takes CAP_NET_ADMIN.
+func (s *rawSocket) hold(octets int) {
+	if unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, octets) != nil {
+		unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, octets)
+	}
 }
 
 // read reads the packets that are there.

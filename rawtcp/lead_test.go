@@ -1,0 +1,94 @@
+package rawtcp
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pairs are connections between two hosts: the clients and the servers.
+func pairs(t *testing.T, n int) (clients, servers []*Conn) {
+	a, b := hosts(t)
+	for range n {
+		c, s, stop, err := connected(a, b, "tcp", "192.0.2.2:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(stop)
+		clients, servers = append(clients, c.(*Conn)), append(servers, s.(*Conn))
+	}
+	return clients, servers
+}
+
+// reading starts a Read, and waits until it waits.
+func reading(c net.Conn) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 1))
+		done <- err
+	}()
+	synctest.Wait()
+	return done
+}
+
+func leader(h *Host) *cond {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.leader
+}
+
+// Nobody calls anything at the server, and the client's data are acknowledged.
+func TestHostReadsWhereNobodyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients, _ := pairs(t, 1)
+		time.Sleep(time.Second) // whoever led while connecting has gone
+		if _, err := clients[0].Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := clients[0].Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Of two who wait the one leads, and serves the other. When it leaves, the other
+// does not miss what comes; and the lead is the one's who was served.
+func TestLeadPassesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients, servers := pairs(t, 2)
+		h := servers[0].host
+		lead := reading(servers[0])
+		clients[0].Write([]byte("x")) // the host that stood in hands over
+		<-lead
+
+		lead = reading(servers[0])
+		if leader(h) != &servers[0].canRead {
+			t.Fatal("the one who waits does not read the link")
+		}
+		follow := reading(servers[1])
+		clients[1].Write([]byte("x"))
+		if err := <-follow; err != nil {
+			t.Fatal(err)
+		}
+		follow = reading(servers[1])
+		if leader(h) != &servers[1].canRead {
+			t.Error("the one who was served does not lead")
+		}
+
+		servers[1].SetReadDeadline(time.Now())
+		if err := <-follow; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the leader's deadline passes: %v", err)
+		}
+		time.Sleep(time.Second)
+		if leader(h) != &servers[0].canRead {
+			t.Error("nobody leads, though somebody waits")
+		}
+		servers[0].Close()
+		if err := <-lead; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the leader's connection closes: %v", err)
+		}
+	})
+}
