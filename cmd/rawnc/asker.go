@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -29,15 +28,15 @@ type asker struct {
 // typeahead is how many lines may wait to be sent.
 const typeahead = 1024
 
-// newAsker finds out where the answers to what a flag asks come from: standard
-// input where that is a terminal, or free, else the terminal behind it.
-func newAsker(flag string, free, send bool) (*asker, error) {
+// newAsker finds out where the answers come from: standard input where that is a
+// terminal, or free, else the terminal behind it. The error is that there is none.
+func newAsker(free, send bool) (*asker, error) {
 	file := os.Stdin
 	terminal := term.IsTerminal(int(file.Fd()))
 	if !terminal && !free {
 		var err error
 		if file, err = os.Open("/dev/tty"); err != nil {
-			return nil, fmt.Errorf("%s asks at the terminal, and there is none: run it in one, or leave standard input to the answers, for instance with --send", flag)
+			return nil, err
 		}
 	}
 	return startAsker(file, terminal && send), nil

@@ -221,7 +221,7 @@ func TestDataBeforeReset(t *testing.T) {
 	t.Parallel()
 	rawnc, peer, _ := connectTo(t)
 	rawnc.types("the peer will not read this\n")
-	rawnc.says("acknowledges #4")
+	rawnc.says("Next of #4")
 	io.WriteString(peer, "last words\n")
 	peer.Close() // with octets unread: RST
 	rawnc.ends(1)
@@ -243,7 +243,7 @@ func TestPeerVanishes(t *testing.T) {
 		typed string
 		want  string
 	}{
-		"while it owes an ACK": {"lost\n", "has not acknowledged 5 of the octets"},
+		"while it owes an ACK": {"lost\n", "has not acknowledged 5 of the bytes"},
 		"while nothing is due": {"", "does not acknowledge our FIN"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestInterrupt(t *testing.T) {
 		accept := serve(t, pair.B)
 		rawnc := start(t, pair.A.Command("sh", "-c", "exec rawnc connect 192.0.2.2 8113 </dev/zero"))
 		peer := accept()
-		rawnc.says("the window is closed")
+		rawnc.says("window closed")
 		rawnc.signal(os.Interrupt)
 		rawnc.says("Ctrl+C: the connection is closed with FIN")
 		if _, err := io.Copy(io.Discard, peer); err != nil {

@@ -12,7 +12,6 @@ import (
 	"unicode"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 	"golang.org/x/text/language"
 
 	"rawnc/pcapout"
@@ -31,7 +30,7 @@ func demoCommand() *cli.Command {
 		Flags: []cli.Flag{
 			boolFlag("list", "list the catalogue"),
 			boolFlag("fast", "play at once, not at reading speed"),
-			boolFlag("v", "tell more: absolute numbers beside the relative ones, all options and windows"),
+			verboseFlag(),
 			stringFlag("pcap", "write the capture to `FILE` and play nothing: pcapng with a comment on each packet, or classic for *.pcap; - is standard output"),
 			stringFlag("at", "capture at the `client|server|middle`, not where the scenario says"),
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`text|ladder|json`: how the segments are told"},
@@ -126,9 +125,8 @@ func loadScript(name string) (*script.Script, error) {
 
 // A player tells of a capture on standard output.
 type player struct {
-	tell func(*explain.Account) string
-	json bool                 // nothing but the segments
-	pace func(written string) // waits until it is read
+	writing                      // nil: JSON, and nothing but that
+	pace    func(written string) // waits until it is read
 }
 
 func newPlayer(c *cli.Context) (*player, error) {
@@ -136,29 +134,14 @@ func newPlayer(c *cli.Context) (*player, error) {
 	if c.Bool("fast") {
 		p.pace = func(string) {}
 	}
-	fd := int(os.Stdout.Fd())
-	style := explain.TextStyle{Level: 1}
-	if term.IsTerminal(fd) {
-		style.Width, _, _ = term.GetSize(fd)
-		style.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	}
-	if c.Bool("v") {
-		style.Level = 2
-	}
-	switch format := c.String("format"); format {
-	case "text":
-		p.tell = style.Format
-	case "ladder":
-		style.Level--
-		p.tell = (&explain.Ladder{TextStyle: style}).Format
-	case "json":
-		p.json = true
-		p.tell = func(a *explain.Account) string { return string(explain.JSON(a)) }
+	format := c.String("format")
+	if format == "json" {
 		p.pace = func(string) {}
-	default:
-		return nil, fmt.Errorf("--format %q: the formats are text, ladder and json", format)
+		return p, nil
 	}
-	return p, nil
+	var err error
+	p.writing, err = newWriting(format, level(c))
+	return p, err
 }
 
 func (p *player) say(text string) error {
@@ -168,20 +151,46 @@ func (p *player) say(text string) error {
 }
 
 func (p *player) play(s *script.Script, capture *reference.Capture) error {
-	if !p.json {
-		if err := p.say(fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang.Tag.String()), words.Wrap(s.About.In(lang.Tag.String()), 80, ""))); err != nil {
-			return err
-		}
+	if p.writing == nil {
+		return p.playJSON(capture)
+	}
+	about := fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang.Tag.String()), words.Wrap(s.About.In(lang.Tag.String()), 80, ""))
+	if err := p.say(about + p.Legend(lang)); err != nil {
+		return err
 	}
 	for i, r := range capture.Records {
 		text := ""
 		switch {
-		case r.Account != nil:
-			text = p.tell(r.Account)
-		case !p.json:
-			text = fmt.Sprintf("%-4s ← %s\n", fmt.Sprintf("#%d", i+1), r.Comments[0])
+		case r.Account == nil:
+			text = icmpText(i+1, r.Comments[0])
+		case r.Account.Previous != nil:
+			text = p.Summary(r.Account.Previous) + p.Format(r.Account)
+		default:
+			text = p.Format(r.Account)
 		}
 		if err := p.say(text); err != nil {
+			return err
+		}
+	}
+	for _, sum := range capture.Summaries {
+		if err := p.say(p.Summary(sum)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *player) playJSON(capture *reference.Capture) error {
+	var began time.Time
+	for i, r := range capture.Records {
+		line := []byte(nil)
+		if r.Account == nil {
+			line = icmpJSON(r.ICMP, r.ICMPWhy, i+1, r.Time.Sub(began))
+		} else {
+			line = explain.JSON(r.Account)
+			began = r.Time.Add(-r.Account.Since)
+		}
+		if err := p.say(string(line)); err != nil {
 			return err
 		}
 	}

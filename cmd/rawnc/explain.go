@@ -21,23 +21,22 @@ import (
 )
 
 func explainCommand() *cli.Command {
-	level := 0
 	return &cli.Command{
 		Name:      "explain",
 		Usage:     "tell of every TCP segment in a capture why its numbers are what they are",
 		ArgsUsage: "FILE",
 		Description: "FILE is a pcap or pcapng, perhaps compressed with gzip; - is standard input. " +
 			"Nothing is sent, and no privilege is needed.",
-		Action: func(c *cli.Context) error { return explainFile(c, level) },
+		Action: explainFile,
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "v", Usage: "show the arithmetic under each segment; -vv: everything", Count: &level, DisableDefaultText: true},
+			verboseFlag(),
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`text|ladder|json`; json is one object a segment, a line each"},
 			quizFlag(),
 			langFlag(),
 			stringFlag("stream", "tell of conversation `N` alone, as Wireshark numbers them (tcp.stream)"),
 			stringFlag("host", "tell of conversations of `ADDRESS` alone"),
 			stringFlag("port", "tell of conversations of `PORT` alone"),
-			stringFlag("pcap", "write the same capture to `FILE` as pcapng, with what there is to say as comments on its packets"),
+			stringFlag("pcap", "write the same capture to `FILE` as pcapng, with what there is to say as comments on its packets; with --stream, --host or --port what they choose"),
 		},
 	}
 }
@@ -57,7 +56,7 @@ type explanation struct {
 	linkTypes             []string // that are not known
 }
 
-func explainFile(c *cli.Context, level int) (err error) {
+func explainFile(c *cli.Context) (err error) {
 	if c.NArg() != 1 {
 		return fmt.Errorf("explain takes one FILE, such as rawnc explain capture.pcapng (- is standard input); %d arguments were given", c.NArg())
 	}
@@ -70,7 +69,7 @@ func explainFile(c *cli.Context, level int) (err error) {
 	if x.filter, err = readFilter(c); err != nil {
 		return err
 	}
-	if x.out, err = newOutput(format, level); err != nil {
+	if x.out, err = newOutput(format, level(c)); err != nil {
 		return err
 	}
 	file := os.Stdin
@@ -91,7 +90,7 @@ func explainFile(c *cli.Context, level int) (err error) {
 	}
 	x.progress = newProgress(file, x.out.flush)
 	if c.Bool("quiz") {
-		q, err := quizOn(x.out, level, !stdin)
+		q, err := quizOn(x.out, level(c), !stdin)
 		if err != nil {
 			return err
 		}
@@ -175,7 +174,7 @@ func (x *explanation) run() error {
 				return err
 			}
 		}
-		if x.copy != nil {
+		if x.copy != nil && (account != nil || !x.filter.chooses()) {
 			if err := x.copy.write(&p, account); err != nil {
 				return err
 			}
@@ -276,6 +275,9 @@ func readFilter(c *cli.Context) (f filter, err error) {
 		number(c, "port", 1, 65535, func(n int64) { f.port = uint16(n) }),
 	)
 }
+
+// chooses reports whether not all conversations are wanted.
+func (f *filter) chooses() bool { return f.stream >= 0 || f.host.IsValid() || f.port != 0 }
 
 func (f *filter) wants(stream int, a, b netip.AddrPort) bool {
 	return (f.stream < 0 || f.stream == stream) &&

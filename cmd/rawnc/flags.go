@@ -14,7 +14,7 @@ func commonFlags() []cli.Flag {
 		boolFlag("n", "HOST and PORT are numbers: look no name up"),
 		stringFlag("q", "quit `SECONDS` after standard input has ended and all of it is acknowledged; below 0: wait for the peer (the default)"),
 		stringFlag("s", "use the local `ADDRESS`"),
-		boolFlag("v", "log more: absolute numbers beside the relative ones, all options and windows"),
+		verboseFlag(),
 		stringFlag("w", "give up after `SECONDS` without a connection, or without anything moving on it"),
 
 		&cli.StringSliceFlag{Name: "send", Usage: "send `TEXT` in place of standard input, with Go's escapes (\\n); when it is repeated, each waits until the one before is acknowledged"},
@@ -40,6 +40,17 @@ func commonFlags() []cli.Flag {
 		stringFlag("keep-alive", "after `SECONDS` of silence ask the peer whether it is there"),
 	}
 }
+
+// verboseFlag counts, for level.
+func verboseFlag() cli.Flag {
+	return &cli.BoolFlag{
+		Name: "v", Usage: "show under each segment where its numbers come from, and what it means; -vv: everything",
+		Count: new(int), DisableDefaultText: true,
+	}
+}
+
+// level is how much there is to be said of a segment (explain.TextStyle).
+func level(c *cli.Context) int { return min(c.Count("v"), 2) }
 
 func quizFlag() cli.Flag {
 	return boolFlag("quiz", "ask for the numbers and the states before the log tells them, and keep the score")

@@ -58,7 +58,7 @@ func TestListenUnderAFloodOfSYNs(t *testing.T) {
 	labtest.NeedPrograms(t, "nc.openbsd", "ip", "tshark")
 	host, client, attacker := newFlooded(t)
 	file := filepath.Join(t.TempDir(), "flood.pcapng")
-	rawnc := start(t, host.Command("rawnc", "listen", "-n", "8113", "--pcap", file))
+	rawnc := start(t, host.Command("rawnc", "listen", "-nv", "8113", "--pcap", file))
 	rawnc.says("rawnc listens on port 8113")
 	flood(t, attacker, host, 1000)
 	rawnc.says("sent to answer the SYN with a cookie")

@@ -24,7 +24,7 @@ func TestListen(t *testing.T) {
 			t.Parallel()
 			labtest.NeedPrograms(t, client[0])
 			pair := labtest.NewPair(t)
-			rawnc := start(t, pair.B.Command("rawnc", "-l", "8113")) // as one calls nc
+			rawnc := start(t, pair.B.Command("rawnc", "-lv", "8113")) // as one calls nc
 			rawnc.says("rawnc listens on port 8113")
 			peer := start(t, pair.A.Command(client[0], client[1:]...))
 			peer.types("hello2020\n")

@@ -48,7 +48,7 @@ type options struct {
 func readOptions(c *cli.Context) (*options, error) {
 	o := &options{
 		network: "tcp", numeric: c.Bool("n"), noInput: c.Bool("d"), linger: -1, noWait: c.Bool("no-wait"),
-		output: c.String("output"), pcap: c.String("pcap"), quiet: c.Bool("quiet"), level: 1,
+		output: c.String("output"), pcap: c.String("pcap"), quiet: c.Bool("quiet"), level: level(c),
 		step: c.Bool("step"), quiz: c.Bool("quiz"), link: c.String("link"),
 		config: stack.Config{
 			NoTimestamps: c.Bool("no-timestamps"), NoSACK: c.Bool("no-sack"),
@@ -62,9 +62,6 @@ func readOptions(c *cli.Context) (*options, error) {
 		o.network = "tcp4"
 	case c.Bool("6"):
 		o.network = "tcp6"
-	}
-	if c.Bool("v") {
-		o.level = 2
 	}
 	switch c.String("format") {
 	case "text":

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"rawnc/stack/explain"
+	"rawnc/stack/explain/words"
 )
 
 // An output is how explain writes to standard output.
@@ -23,6 +24,21 @@ type output interface {
 }
 
 func newOutput(format string, level int) (output, error) {
+	if format == "json" {
+		return newJSONLines(os.Stdout), nil
+	}
+	w, err := newWriting(format, level)
+	return &text{w: bufio.NewWriter(os.Stdout), writing: w}, err
+}
+
+// A writing is how people are told of segments on standard output.
+type writing interface {
+	Legend(*words.Language) string
+	Format(*explain.Account) string
+	Summary(*explain.Summary) string
+}
+
+func newWriting(format string, level int) (writing, error) {
 	style := explain.TextStyle{Level: level}
 	if fd := int(os.Stdout.Fd()); term.IsTerminal(fd) {
 		style.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
@@ -32,13 +48,11 @@ func newOutput(format string, level int) (output, error) {
 		style.Width = n
 	}
 	switch format {
-	case "json":
-		return newJSONLines(os.Stdout), nil
 	case "text":
-		return &text{w: bufio.NewWriter(os.Stdout), format: style.Format, verdict: style.Summary}, nil
+		return style, nil
 	case "ladder":
-		ladder := &explain.Ladder{TextStyle: style, ASCII: !unicodeTerminal()}
-		return &text{w: bufio.NewWriter(os.Stdout), format: ladder.Format, verdict: ladder.Summary}, nil
+		style.ASCII = !unicodeTerminal()
+		return &explain.Ladder{TextStyle: style}, nil
 	}
 	return nil, fmt.Errorf("--format %q: the formats are text, ladder and json", format)
 }
@@ -59,21 +73,25 @@ type text struct {
 	w       *bufio.Writer
 	account explain.Account
 	ask     func(*explain.Account) // before it is written; nil: nothing is asked
-	format  func(*explain.Account) string
-	verdict func(*explain.Summary) string
+	begun   bool
+	writing
 }
 
 func (t *text) next() *explain.Account { return &t.account }
 
 func (t *text) keep() error {
+	if !t.begun {
+		t.begun = true
+		t.w.WriteString(t.Legend(lang))
+	}
 	if t.ask != nil {
 		t.w.Flush()
 		t.ask(&t.account)
 	}
-	_, err := t.w.WriteString(t.format(&t.account))
+	_, err := t.w.WriteString(t.Format(&t.account))
 	return err
 }
 
-func (t *text) summary(s *explain.Summary) { t.w.WriteString(t.verdict(s)) }
+func (t *text) summary(s *explain.Summary) { t.w.WriteString(t.Summary(s)) }
 func (t *text) flush()                     { t.w.Flush() } // an error stays, and keep or close returns it
 func (t *text) close() error               { return t.w.Flush() }

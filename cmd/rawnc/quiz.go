@@ -30,9 +30,9 @@ func quizOn(out output, level int, free bool) (*quiz, error) {
 	if !ok {
 		return nil, errors.New("--quiz goes with what people read: leave --format json out")
 	}
-	a, err := newAsker("--quiz", free, false)
+	a, err := newAsker(free, false)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("--quiz asks at the terminal, and there is none: run it in one, or give the capture as a FILE, so that standard input is left to the answers")
 	}
 	q := newQuiz(a, explain.TextStyle{Level: level, Width: width()})
 	t.ask = func(a *explain.Account) { q.pose(q.Ask(a)) }

@@ -32,6 +32,7 @@ type recorder struct {
 	frames   int               // packets that crossed
 	began    time.Time         // when the first segment did
 	over     [2]netip.AddrPort // the ends of the connection that has just ended, if one has
+	begun    bool              // the log has told how to read it
 	*backlog
 
 	question  string         // that is open; empty: none
@@ -146,7 +147,11 @@ func (r *recorder) preview(e *rawtcp.Event) *explain.Account {
 	seg := e.Segment
 	r.later(0, func() {
 		account := r.narrator.Preview(narrated(e, 0))
-		r.show(r.style.Format(account))
+		r.introduce()
+		style := r.style
+		style.Level = max(style.Level, 1)
+		account.First = account.First && r.previewed == nil
+		r.show(style.Format(account))
 		r.question = words.Wrap(lang.Text(stepQuestion), r.style.Width, "") + "\n"
 		r.previewed = &seg
 		told <- account
@@ -181,12 +186,13 @@ func (r *recorder) packet(e *rawtcp.Event) {
 	}
 	var comment string
 	if e.ICMP != nil {
-		comment = "ICMP: " + strings.Join(explain.ICMP(e.ICMP, e.Judgment, lang), "; ")
+		why := explain.ICMP(e.ICMP, e.Judgment, lang)
+		comment = "ICMP: " + strings.Join(why, "; ")
 		switch {
 		case r.json:
-			os.Stderr.Write(icmpJSON(e, frame, r.began))
+			os.Stderr.Write(icmpJSON(e.ICMP, why, frame, e.Time.Round(0).Sub(r.began.Round(0))))
 		case r.text:
-			r.show(fmt.Sprintf("%-4s ← %s\n", fmt.Sprintf("#%d", frame), comment))
+			r.show(icmpText(frame, comment))
 		}
 	} else {
 		if r.began.IsZero() {
@@ -210,8 +216,13 @@ func (r *recorder) packet(e *rawtcp.Event) {
 	}
 }
 
+// icmpText is an ICMP error in the log.
+func icmpText(frame int, comment string) string {
+	return fmt.Sprintf("%-4s ← %s\n", fmt.Sprintf("#%d", frame), comment)
+}
+
 // icmpJSON is an ICMP error as a line of JSON (docs/json.md).
-func icmpJSON(e *rawtcp.Event, frame int, began time.Time) []byte {
+func icmpJSON(e *stack.ICMPError, why []string, frame int, since time.Duration) []byte {
 	line, err := json.Marshal(struct {
 		Frame int         `json:"frame"`
 		Time  json.Number `json:"time"`
@@ -220,13 +231,21 @@ func icmpJSON(e *rawtcp.Event, frame int, began time.Time) []byte {
 		Seq   stack.Seq   `json:"seq_raw"`
 		Why   []string    `json:"why"`
 	}{
-		frame, json.Number(fmt.Sprintf("%.9f", e.Time.Round(0).Sub(began.Round(0)).Seconds())),
-		e.ICMP.Kind.String(), e.ICMP.From, e.ICMP.Seq, explain.ICMP(e.ICMP, e.Judgment, lang),
+		frame, json.Number(fmt.Sprintf("%.9f", since.Seconds())),
+		e.Kind.String(), e.From, e.Seq, why,
 	})
 	if err != nil {
 		panic(err) // cannot happen: all of it can be said in JSON
 	}
 	return append(line, '\n')
+}
+
+// introduce tells, once, how to read the numbers.
+func (r *recorder) introduce() {
+	if !r.begun {
+		r.begun = true
+		r.show(r.style.Legend(lang))
+	}
 }
 
 // account puts a segment into the log. Of one that was shown before it was sent
@@ -237,8 +256,10 @@ func (r *recorder) account(e *rawtcp.Event, a *explain.Account) {
 		if e.Err == nil && p.Seq == e.Segment.Seq && p.Flags == e.Segment.Flags {
 			style.Level = 0
 		}
+		a.First = false
 		r.previewed = nil
 	}
+	r.introduce()
 	if r.quiz != nil {
 		r.quiz.Style.Width = style.Width
 		question := r.quiz.Ask(a)

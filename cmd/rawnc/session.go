@@ -256,7 +256,7 @@ func (s *session) leave() error {
 		return nil
 	case now.SendQueue > 0:
 		s.conn.Abort()
-		return fmt.Errorf("the peer has not acknowledged %d of the octets that were sent to it: it or the network is gone, or it does not read; the connection is ended with RST", now.SendQueue)
+		return fmt.Errorf("the peer has not acknowledged %d of the bytes that were sent to it: it or the network is gone, or it does not read; the connection is ended with RST", now.SendQueue)
 	default:
 		s.conn.Abort()
 		return errors.New("the peer does not acknowledge our FIN: it or the network is gone; the connection is ended with RST")

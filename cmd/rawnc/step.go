@@ -47,9 +47,9 @@ func (o *options) interview(c *cli.Context, rec *recorder, signals *signals) (st
 		return nil, os.Stdin, nil
 	}
 	free := o.sends != nil || c.Bool("z")
-	a, err := newAsker(flag, free, !free && !o.noInput)
+	a, err := newAsker(free, !free && !o.noInput)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s asks at the terminal, and there is none: run it in one, or leave standard input to the answers, for instance with --send", flag)
 	}
 	if o.quiz {
 		context.AfterFunc(signals.ctx, a.stop) // whoever wants to leave answers no more

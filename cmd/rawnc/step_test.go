@@ -48,7 +48,7 @@ func TestStep(t *testing.T) {
 	rawnc.says("sent because the application wrote")
 	rawnc.types("s\n")
 	rawnc.says("dropped by hand")
-	rawnc.says("sent because the retransmission timer ran out")
+	rawnc.says("the retransmission timer ran out")
 	rawnc.types("e window=7\n")
 	rawnc.says("the window was edited by hand")
 	rawnc.types("\n")
@@ -90,7 +90,7 @@ func TestStepTooSlow(t *testing.T) {
 		return out == ""
 	})
 	rawnc.types("\n")
-	rawnc.says("the connection is reset")
+	rawnc.says("it was reset")
 	rawnc.ends(1)
 	rawnc.says("the peer does not wait for ever")
 }
@@ -201,7 +201,7 @@ func TestQuiz(t *testing.T) {
 	reads(t, peer, "hello")
 	readsEnd(t, peer)
 	peer.Close()
-	rawnc.says("which number is Next?")
+	rawnc.says("Next: which number")
 	rawnc.types("one\n1\n") // of the SYN
 	rawnc.says("that is no number")
 	rawnc.says("right")
@@ -209,7 +209,7 @@ func TestQuiz(t *testing.T) {
 	rawnc.says("no, it is 1:\n     Ack 1 = Seq 0 of #1 + 1 for the SYN\n")
 	rawnc.types("open\n\n") // the server's state after the ACK: not known
 	rawnc.says("that is none of the states")
-	rawnc.says("no, it is ESTABLISHED:\n     server SYN-RECEIVED → ESTABLISHED: its SYN is acknowledged\n")
+	rawnc.says("no, it is ESTABLISHED:\n     server SYN-RECEIVED → ESTABLISHED, if this arrives: its SYN is acknowledged\n")
 	rawnc.types("6\nq\n") // the Next of the data
 	rawnc.ends(0)
 	rawnc.says("no more questions")

@@ -67,6 +67,8 @@ func Load(name string) (*script.Script, error) {
 type Record struct {
 	pcapout.Packet
 	Account *explain.Account // nil: an ICMP error
+	ICMP    *stack.ICMPError
+	ICMPWhy []string // what it means for the connection
 }
 
 // A Capture is what was seen at a capture point.
@@ -114,7 +116,8 @@ func tell(narrator *explain.Narrator, say *words.Language, c *netsim.Crossing, d
 		if c.Own != nil {
 			judgment = c.Own.Verdict
 		}
-		r.Comments = []string{"ICMP: " + strings.Join(explain.ICMP(c.ICMP, judgment, say), "; ")}
+		r.ICMP, r.ICMPWhy = c.ICMP, explain.ICMP(c.ICMP, judgment, say)
+		r.Comments = []string{"ICMP: " + strings.Join(r.ICMPWhy, "; ")}
 		return r, nil
 	}
 	var p wire.Packet
@@ -123,7 +126,7 @@ func tell(narrator *explain.Narrator, say *words.Language, c *netsim.Crossing, d
 	}
 	in := explain.Input{
 		Time: c.Time, Segment: &p.Segment, Checksum: p.Checksum, Frame: frame,
-		Src: addrPort(p.Src, p.SrcPort), Dst: addrPort(p.Dst, p.DstPort),
+		Src: addrPort(p.Src, p.SrcPort), Dst: addrPort(p.Dst, p.DstPort), Fate: fate(c),
 	}
 	if c.Own != nil {
 		in.Live = &explain.Live{
@@ -133,6 +136,14 @@ func tell(narrator *explain.Narrator, say *words.Language, c *netsim.Crossing, d
 	r.Account = narrator.Segment(in)
 	r.Comments = []string{explain.Comment(r.Account)}
 	return r, nil
+}
+
+// fate is what becomes of a segment behind the capture point.
+func fate(c *netsim.Crossing) *explain.Fate {
+	if c.Point == c.To {
+		return &explain.Fate{Copy: c.Copy}
+	}
+	return &explain.Fate{Lost: c.Outcome.Lost, Corrupt: c.Outcome.Corrupt, Copies: c.Outcome.Copies}
 }
 
 // Write writes the capture to w.

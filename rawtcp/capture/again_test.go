@@ -99,6 +99,10 @@ var guess = regexp.MustCompile(`^(fast retransmission|a (spurious )?retransmissi
 
 // accounts are what is told of a capture.
 func accounts(t *testing.T, file string) []*explain.Account {
+	return accountsIn(t, file, language.English)
+}
+
+func accountsIn(t *testing.T, file string, lang language.Tag) []*explain.Account {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
@@ -109,7 +113,7 @@ func accounts(t *testing.T, file string) []*explain.Account {
 	if err != nil {
 		t.Fatal(err)
 	}
-	narrator := explain.NewNarrator(language.English)
+	narrator := explain.NewNarrator(lang)
 	var all []*explain.Account
 	for {
 		var p capture.Packet

@@ -5,16 +5,20 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/text/language"
+
 	"rawnc/stack/explain"
 )
 
 // What docs/ shows of the article's capture is what we say of it.
 func TestArticleDocument(t *testing.T) {
-	var said strings.Builder
-	for _, a := range accounts(t, "testdata/kernel/article.pcap") {
-		said.WriteString(explain.TextStyle{Level: 1}.Format(a))
-	}
-	for _, name := range []string{"article.md", "article.zh.md"} {
+	for name, lang := range map[string]language.Tag{"article.md": language.English, "article.zh.md": language.Chinese} {
+		var said strings.Builder
+		for _, a := range accountsIn(t, "testdata/kernel/article.pcap", lang) {
+			for level := range 2 {
+				said.WriteString(explain.TextStyle{Level: level}.Format(a))
+			}
+		}
 		page, err := os.ReadFile("../../docs/" + name)
 		if err != nil {
 			t.Fatal(err)

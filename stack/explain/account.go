@@ -17,6 +17,16 @@ type Input struct {
 	Cut      int // octets at the payload's end that the capture lacks
 	Dir      Direction
 	Live     *Live // what our own stack says of it; nil for a capture file
+	Fate     *Fate // what becomes of it behind the capture point; nil: nobody knows
+}
+
+// A Fate is what a network does to a segment, where it is known because the
+// network is simulated.
+type Fate struct {
+	Lost    bool // it will not arrive
+	Corrupt bool // it will arrive with a wrong checksum
+	Copies  int  // of it that the network makes
+	Copy    bool // it is such a copy itself
 }
 
 // Direction is which way a segment went, if the capture tells. The numbers are
@@ -59,7 +69,9 @@ type Account struct {
 	First  bool          // the first segment of its conversation
 
 	Src, Dst   netip.AddrPort
+	Dir        Direction
 	FromClient bool // the sender opened the conversation or, if that was not seen, was heard first
+	Roles      bool // it is known who opened it
 	// Outward tells which way to draw the arrow: we sent it or, where the capture
 	// does not tell, the client did.
 	Outward bool
@@ -70,6 +82,7 @@ type Account struct {
 	Len            int    // octets of payload on the wire
 	WindowRaw      uint16 // as on the wire
 	Window         int    // octets: scaled, if both SYNs were seen to agree on it
+	Unscaled       bool   // Window is as on the wire, and how it is scaled is not known
 	Options        stack.Options
 	SACK           []Range // the SACK blocks, as numbers of the receiver of this segment
 
@@ -87,12 +100,17 @@ type Account struct {
 	SrcState State // of the sender, after it
 	DstState State // of the receiver, once it has arrived
 
+	// AckOf is the segment whose Next its Ack is, if that says something new.
+	AckOf    int
 	Why      []Sentence // where each number comes from
+	Marks    []Sentence // in a few words, what is unusual: for the segment's line
 	Live     *Live
+	Fate     *Fate
 	Previous *Summary // of the conversation whose ports this SYN uses again
 
 	voice *voice
-	args  []Arg // of the sentences in Why
+	args  []Arg // of the sentences in Why and Marks
+	sack  bool  // both ends understand SACK
 }
 
 // A Number is a sequence number, as it is on the wire and, where the initial

@@ -40,11 +40,11 @@ func TestAnalysis(t *testing.T) {
 			d.client(psh|ack, 1, 1, "abc")
 			d.server(ack, 1, 7, "")
 		}, []string{"lost_segment", "out_of_order", ""}},
-		{"a lost octet of one, which is no keep-alive", func(d *dialogue) {
+		{"a lost byte of one, which is no keep-alive", func(d *dialogue) {
 			d.client(psh|ack, 1, 1, "a")
 			d.wait(200*time.Millisecond).client(psh|ack, 1, 1, "a")
 		}, []string{"", "keep_alive"}}, // says Wireshark; what we say is below
-		{"a keep-alive with an octet of garbage", func(d *dialogue) {
+		{"a keep-alive with a byte of garbage", func(d *dialogue) {
 			d.client(psh|ack, 1, 1, "a")
 			d.server(ack, 1, 2, "")
 			d.wait(time.Hour).client(ack, 1, 1, "\x00")
@@ -54,7 +54,7 @@ func TestAnalysis(t *testing.T) {
 			d.server(ack, 1, 1, "").Segment.Window = 1 // 128 octets
 			d.client(psh|ack, 1, 1, strings.Repeat("x", 128))
 		}, []string{"window_update", "window_full"}},
-		{"the octet of a window probe is taken", func(d *dialogue) {
+		{"the byte of a window probe is taken", func(d *dialogue) {
 			d.client(psh|ack, 1, 1, "abc")
 			d.server(ack, 1, 4, "").Segment.Window = 0
 			d.wait(time.Second).client(ack, 4, 1, "d")
@@ -89,7 +89,7 @@ func TestWordsKnowBetter(t *testing.T) {
 		says     string
 		not      string
 	}{
-		{"a lost segment of one octet", func(d *dialogue) {
+		{"a lost segment of one byte", func(d *dialogue) {
 			d.client(psh|ack, 1, 1, "a")
 			d.wait(200*time.Millisecond).client(psh|ack, 1, 1, "a")
 		}, "keep_alive", "a retransmission of #4, 200.200 ms after #4", "keep-alive"},
@@ -162,7 +162,7 @@ func TestSummaryCountsOctetsOnce(t *testing.T) {
 	d.server(ack, 1, 7, "")
 	_, summary := d.tell()
 	if got := summary.Sent[0]; got.Octets != 6 || got.Retransmitted != 1 {
-		t.Errorf("got %+v, want 6 octets, 1 segment sent again", got)
+		t.Errorf("got %+v, want 6 bytes, 1 segment sent again", got)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		n.Segment(*d.client(ack, i, 1, "x"))
 	}
 	c := n.conversations[pairOf(clientAddr, serverAddr)]
-	if own, wireshark := len(c.ends[0].unacked), len(c.ends[0].flow.unacked.list); own > maxUnacked || wireshark > maxUnacked {
+	if own, wireshark := len(c.ends[0].unacked), len(c.flows[0].unacked.list); own > maxUnacked || wireshark > maxUnacked {
 		t.Errorf("%d and %d segments are kept, more than %d", own, wireshark, maxUnacked)
 	}
 	a := n.Segment(*d.server(ack, 1, 3*maxUnacked, "")) // of the last segment, which is forgotten

@@ -18,11 +18,14 @@ type half struct {
 	isn      stack.Seq
 	isnKnown bool // seen in its SYN, or told by the SYN,ACK of the other end
 	synFrame int
-	mss      int // announced; 0: not known
+	mss      int  // announced; 0: not known
+	sack     bool // SACK permitted
 
 	next      stack.Seq // follows the last octet it sent; counts with nextFrame
 	nextFrame int       // the segment that ends at next
 	nextEnd   ending
+	nextTS    uint32 // its timestamp; 0: it has none
+	nextTime  time.Time
 
 	una      stack.Seq // the highest number that the other end acknowledged
 	unaKnown bool
@@ -30,6 +33,8 @@ type half struct {
 
 	ack      stack.Seq // the number it last acknowledged
 	ackFrame int       // the first segment with that Ack
+	dups     int       // how often it sent it again, to tell of a gap
+	gap      bool      // it has told that something is missing at ack
 	window   int       // last offered, octets, scaled if the scale is known
 	winFrame int
 
@@ -39,11 +44,11 @@ type half struct {
 	finTime  time.Time // of that copy
 	finAcked int       // the segment that acknowledged it
 
+	doubt     int       // a RST that the other end will not believe; 0 if it has sent more since
 	unseen    span      // acknowledged last without having been seen
 	probe     probeKind // what its last segment was
 	tally     Tally
 	scaleTold bool
-	flow      flow // as Wireshark sees it
 }
 
 // ending is what stands at the end of a segment in the sequence space.

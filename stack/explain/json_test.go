@@ -123,7 +123,7 @@ func TestJSON(t *testing.T) {
 	}
 	var refused, late object
 	json.Unmarshal(JSON(accounts[9]), &refused)
-	if refused.Frame != nil || !strings.Contains(refused.Reason, "timer ran out (2 in a row)") || !strings.Contains(strings.Join(refused.Why, " "), `it says "no" \ and <that> is all`) {
+	if refused.Frame != nil || !strings.Contains(refused.Reason, "timer has run out 2 times in a row") || !strings.Contains(strings.Join(refused.Why, " "), `it says "no" \ and <that> is all`) {
 		t.Errorf("what was never sent has no frame, but a reason: %+v", refused)
 	}
 	json.Unmarshal(JSON(accounts[11]), &late)

@@ -15,8 +15,7 @@ import (
 // ends beside them. It remembers what the line before showed, so that it says a
 // state only where it changes.
 type Ladder struct {
-	TextStyle      // Width 0 is 80 columns
-	ASCII     bool // the terminal has no Unicode
+	TextStyle // Width 0 is 80 columns
 
 	stream int // of the line before, + 1
 	states [2]string
@@ -37,11 +36,7 @@ func (l *Ladder) Format(a *Account) string {
 	if width <= 0 {
 		width = 80
 	}
-	name := "-"
-	if a.Frame != 0 {
-		name = frame(a.Frame).String()
-	}
-	margin := fmt.Sprintf("%-6s %s ", name, seconds(a.Since))
+	margin := fmt.Sprintf("%-6s %s ", a.name(), seconds(a.Since))
 	between := width - len(margin) - 2*stateColumns - 2 // without the columns themselves
 	if between < leastArrow {
 		margin = ""
@@ -65,22 +60,31 @@ func (l *Ladder) Format(a *Account) string {
 			l.states[i] = s
 		}
 	}
-	lines := wrapLabel(l.label(a), between-4)
+	lines := wrapLabel(l.label(a), between-5)
 	blank := strings.Repeat(" ", len(margin)+stateColumns)
 	for _, line := range lines[:len(lines)-1] {
 		fmt.Fprintf(&b, "%s│ %s │\n", blank, fill(line, between-2, " "))
 	}
-	arrow := "├─ " + fill(lines[len(lines)-1]+" ", between-3, "─") + "▶│"
-	if !l.fromLeft(a) {
-		arrow = "│◀─ " + fill(lines[len(lines)-1]+" ", between-3, "─") + "┤"
-	}
+	arrow := l.arrow(a, lines[len(lines)-1], between)
 	fmt.Fprintf(&b, "%s%s%s%s\n", margin, fill(states[0], stateColumns, " "), l.colour(a, arrow), strings.TrimRight(" "+states[1], " "))
-	for _, why := range a.Why {
-		if l.Level > 1 || l.Level == 1 && why.Kind != Detail {
-			l.sentence(&b, why, a.Say(why))
-		}
-	}
+	l.sentences(&b, a)
 	return l.ascii(b.String())
+}
+
+// arrow is the line between the columns, with a label. A segment that is known to
+// be lost does not reach the other one.
+func (l *Ladder) arrow(a *Account, label string, between int) string {
+	lost := a.Fate != nil && a.Fate.Lost
+	line := fill(label+" ", between-3, "─")
+	switch {
+	case lost && l.fromLeft(a):
+		return "├─ " + fill(label+" ", between-4, "─") + "✗ │"
+	case lost:
+		return "│ ✗ " + line + "┤"
+	case l.fromLeft(a):
+		return "├─ " + line + "▶│"
+	}
+	return "│◀─ " + line + "┤"
 }
 
 // fromLeft reports whether the sender stands on the left: the client does, and in
@@ -95,7 +99,7 @@ func (l *Ladder) fromLeft(a *Account) bool {
 // Summary writes the verdict on a conversation.
 func (l *Ladder) Summary(s *Summary) string {
 	l.stream = 0 // the next segment needs a header
-	return l.ascii(l.TextStyle.Summary(s))
+	return l.TextStyle.Summary(s)
 }
 
 // header names the ends above their columns.
@@ -124,12 +128,14 @@ func (l *Ladder) label(a *Account) []string {
 	if a.Len > 0 || l.Level > 0 {
 		parts = append(parts, "Len "+strconv.Itoa(a.Len))
 	}
+	if l.Level > 0 && !a.Flags.Has(stack.RST) {
+		parts = append(parts, l.window(a))
+	}
 	if l.Level > 0 {
-		parts = append(parts, "Win "+strconv.Itoa(a.Window))
 		parts = append(parts, l.options(a)...)
 	}
-	if len(a.Analysis) > 0 {
-		parts = append(parts, "("+strings.ReplaceAll(strings.Join(a.Analysis, ", "), "_", " ")+")")
+	for _, m := range a.Marks {
+		parts = append(parts, "("+a.Say(m)+")")
 	}
 	return parts
 }
@@ -144,17 +150,6 @@ func (l *Ladder) colour(a *Account, arrow string) string {
 		return green + arrow + reset
 	}
 	return magenta + arrow + reset
-}
-
-// asciiOf is how a terminal without Unicode shows what the ladder and the
-// sentences use of it.
-var asciiOf = strings.NewReplacer("│", "|", "├", "|", "┤", "|", "─", "-", "▶", ">", "◀", "<", "→", "->", "←", "<-", "×", "x", "…", "...")
-
-func (l *Ladder) ascii(s string) string {
-	if l.ASCII {
-		return asciiOf.Replace(s)
-	}
-	return s
 }
 
 // columns counts without regard to the locale: a box drawing character takes

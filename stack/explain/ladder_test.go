@@ -22,7 +22,7 @@ func TestLadder(t *testing.T) {
 	d.client(psh|ack, 1, 1, "hello2020\n")
 	d.wait(time.Second).client(psh|ack, 1, 1, "hello2020\n")
 	golden(t, "ladder.txt", drawn(&Ladder{TextStyle: TextStyle{Width: 100}}, article()))
-	golden(t, "ladder.ascii.txt", drawn(&Ladder{TextStyle: TextStyle{Width: 80, Level: 1}, ASCII: true}, d))
+	golden(t, "ladder.ascii.txt", drawn(&Ladder{TextStyle: TextStyle{Width: 80, Level: 1, ASCII: true}}, d))
 }
 
 // However narrow the terminal, every line of arrows is as wide as the others, and
@@ -55,7 +55,7 @@ func TestLadderWidth(t *testing.T) {
 
 func TestLadderASCII(t *testing.T) {
 	for _, level := range []int{0, 1, 2} {
-		for _, r := range drawn(&Ladder{TextStyle: TextStyle{Level: level}, ASCII: true}, eventful()) {
+		for _, r := range drawn(&Ladder{TextStyle: TextStyle{Level: level, ASCII: true}}, eventful()) {
 			if r > '~' {
 				t.Errorf("level %d: %q is no ASCII", level, r)
 			}

@@ -11,24 +11,24 @@ var reasons = map[stack.ReasonKind]string{
 	stack.ReasonHandshakeACK:      "sent to complete the three-way handshake",
 	stack.ReasonData:              "sent because the application wrote",
 	stack.ReasonFIN:               "sent because the application closed",
-	stack.ReasonRetransmitTimeout: "sent because the retransmission timer ran out (%d in a row)",
-	stack.ReasonFastRetransmit:    "sent because duplicate ACKs or SACK blocks show that it was lost",
-	stack.ReasonRecovery:          "sent because it is a further hole of the same loss",
+	stack.ReasonRetransmitTimeout: "sent because no ACK came in time: the retransmission timer has run out %d times in a row, and waits twice as long each time",
+	stack.ReasonFastRetransmit:    "sent because three duplicate ACKs show that it was lost: fast retransmit, sooner than the timer (RFC 5681)",
+	stack.ReasonRecovery:          "sent because it is a further gap of the same loss",
 	stack.ReasonForwardRTO:        "new data in place of old: does the answer show that the timeout was spurious (RFC 5682)?",
 	stack.ReasonTailProbe:         "sent to ask whether the last segments arrived",
-	stack.ReasonTooBig:            "sent again because a router reports that it was too big: the path carries packets of %d octets at most",
-	stack.ReasonBlackHole:         "sent again, smaller, because larger packets vanish on the way without a word: %d octets at most from now on",
-	stack.ReasonPathProbe:         "sent in a packet of %d octets, larger than the others, to find out whether the path carries it",
-	stack.ReasonProbeLost:         "sent again because a packet that tried a larger size was lost, which is no sign of congestion: %d octets at most",
+	stack.ReasonTooBig:            "sent again because a router reports that it was too big: the path carries packets of %d bytes at most",
+	stack.ReasonBlackHole:         "sent again, smaller, because larger packets vanish on the way without a word: %d bytes at most from now on",
+	stack.ReasonPathProbe:         "sent in a packet of %d bytes, larger than the others, to find out whether the path carries it",
+	stack.ReasonProbeLost:         "sent again because a packet that tried a larger size was lost, which is no sign of congestion: %d bytes at most",
 	stack.ReasonWindowProbe:       "sent to ask whether the window is still closed (probe %d)",
 	stack.ReasonKeepAlive:         "sent because the connection was idle: is the other side there? (probe %d)",
-	stack.ReasonACK:               "sent to acknowledge at once: enough has arrived, or it was asked for",
+	stack.ReasonACK:               "sent to acknowledge at once: two full segments have arrived, a gap was filled, or it was asked for",
 	stack.ReasonDelayedACK:        "sent because the acknowledgment has waited long enough, and nothing else was there to carry it",
 	stack.ReasonFINACK:            "sent to acknowledge the FIN",
 	stack.ReasonDuplicateACK:      "sent because something arrived out of order: it says what is missing",
 	stack.ReasonOldDataACK:        "sent because something arrived that was here before: the other side may have missed the ACK",
 	stack.ReasonWindowUpdate:      "sent because the application has read, and there is room again",
-	stack.ReasonChallengeACK:      "sent because a doubtful segment arrived: the true peer will know what to answer (RFC 5961)",
+	stack.ReasonChallengeACK:      "sent as a challenge ACK, because a doubtful segment arrived: it tells the numbers that count, and only the true peer can answer with them (RFC 5961)",
 	stack.ReasonUnacceptableACK:   "sent because a segment arrived that lies outside the window",
 	stack.ReasonUrgent:            "sent to tell of urgent data that wait for room in the window",
 	stack.ReasonAbort:             "sent because the application aborted",
@@ -40,6 +40,14 @@ var reasons = map[stack.ReasonKind]string{
 	stack.ReasonSYNCookie:         "sent to answer the SYN with a cookie: too many connections are half open, so nothing of the SYN is kept, and Seq holds what the ACK will bring back (RFC 4987)",
 }
 
+// reasonMarks are those that belong on the segment's line.
+var reasonMarks = map[stack.ReasonKind]string{
+	stack.ReasonChallengeACK: "challenge ACK",
+	stack.ReasonSYNCookie:    "SYN cookie",
+	stack.ReasonTailProbe:    "probes for lost segments",
+	stack.ReasonPathProbe:    "probes the path for larger packets",
+}
+
 // reason is why our own stack sent the segment, if it did.
 func (a *Account) reason() (s Sentence, ok bool) {
 	if a.Live == nil || !a.Live.Sent {
@@ -47,9 +55,13 @@ func (a *Account) reason() (s Sentence, ok bool) {
 	}
 	s.Kind = Meaning
 	s.Format, ok = reasons[a.Live.Reason.Kind]
-	switch a.Live.Reason.Kind {
-	case stack.ReasonRetransmitTimeout, stack.ReasonWindowProbe, stack.ReasonKeepAlive,
-		stack.ReasonTooBig, stack.ReasonBlackHole, stack.ReasonPathProbe, stack.ReasonProbeLost:
+	switch kind := a.Live.Reason.Kind; {
+	case kind == stack.ReasonRetransmitTimeout && a.Live.Reason.N == 1:
+		s.Format = "sent because no ACK came in time: the retransmission timer ran out"
+	case kind == stack.ReasonFastRetransmit && a.sack:
+		s.Format = "sent because the SACK blocks show that what was sent later has arrived, so this was lost (RACK, RFC 8985)"
+	case kind == stack.ReasonRetransmitTimeout, kind == stack.ReasonWindowProbe, kind == stack.ReasonKeepAlive,
+		kind == stack.ReasonTooBig, kind == stack.ReasonBlackHole, kind == stack.ReasonPathProbe, kind == stack.ReasonProbeLost:
 		s.Args = appendArgs(nil, []any{a.Live.Reason.N})
 	}
 	return s, ok
@@ -63,6 +75,9 @@ func (t *telling) stackSays() {
 	}
 	if reason, ok := t.reason(); ok {
 		t.Why = append(t.Why, reason)
+	}
+	if m := reasonMarks[t.Live.Reason.Kind]; m != "" && t.Live.Sent {
+		t.mark(m)
 	}
 	t.edited()
 	if !t.Live.Sent && t.Live.Verdict != nil {
@@ -86,6 +101,7 @@ func (t *telling) edited() {
 	if made == nil {
 		return
 	}
+	t.mark("edited by hand")
 	if t.seg.Seq != made.Seq {
 		t.note("Seq was edited by hand: our stack had put %v there", t.from.number(made.Seq).shown())
 	}
@@ -107,34 +123,48 @@ func (t *telling) verdict(j *stack.Judgment) {
 	switch j.Verdict {
 	case stack.VerdictAccepted, stack.VerdictReset:
 	case stack.VerdictOutOfOrder:
-		t.note("our stack holds it back until what lies before it arrives: it expects %v", expected)
+		t.mark("kept for later")
+		t.note("our stack keeps it until what lies before it arrives: it expects %v", expected)
 	case stack.VerdictOldData:
+		t.mark("discarded: old data")
 		t.note("our stack discards it and acknowledges again: everything before %v was received", expected)
 	case stack.VerdictOutsideWindow:
+		t.mark("discarded: outside the window")
 		t.note("our stack discards it: it lies outside the window, which is %v to %v",
 			expected, t.from.number(j.RcvNxt.Add(j.RcvWnd)).shown())
 	case stack.VerdictPAWS:
+		t.mark("discarded: old timestamp")
 		t.note("our stack discards it: its timestamp is older than the last one, so it is an old duplicate (RFC 7323, PAWS)")
 	case stack.VerdictNoTimestamp:
+		t.mark("discarded: no timestamp")
 		t.note("our stack discards it: timestamps were agreed on, and it has none (RFC 7323)")
 	case stack.VerdictBadAck:
+		t.mark("Ack not accepted")
 		t.note("our stack does not take its Ack: what was sent lies between %v and %v",
 			t.to.number(j.SndUna).shown(), t.to.number(j.SndNxt).shown())
 	case stack.VerdictBlindRST:
-		t.note("our stack does not believe this RST: it is in the window, but is not %v, the number expected (RFC 5961)", expected)
+		t.mark("not believed")
+		t.note("our stack does not believe this RST: it is in the window, but is not %v, the number expected; it answers with a challenge ACK (RFC 5961)", expected)
 	case stack.VerdictBlindSYN:
-		t.note("our stack does not believe this SYN: the connection exists already (RFC 5961)")
+		t.mark("not believed")
+		t.note("our stack does not believe this SYN: the connection exists already; it answers with a challenge ACK (RFC 5961)")
 	case stack.VerdictNoACK:
+		t.mark("discarded: no ACK")
 		t.note("our stack discards it: every segment after the SYN must have the ACK flag")
 	case stack.VerdictAfterClose:
+		t.mark("cannot be delivered")
 		t.note("our stack cannot deliver it: the application has gone")
 	case stack.VerdictWindowClosed:
+		t.mark("discarded: window closed")
 		t.note("our stack discards it: its window is closed, and %v is still what it expects", expected)
 	case stack.VerdictIgnored:
+		t.mark("ignored")
 		t.note("our stack ignores it: it means nothing in this state")
 	case stack.VerdictSpuriousTimeout:
+		t.mark("takes the timeout back")
 		t.note("our stack takes the timeout back: this acknowledges what was sent before it and not again, so nothing was lost, only late (RFC 5682)")
 	case stack.VerdictNoConnection:
+		t.mark("no such connection")
 		t.note("our stack knows no such connection")
 	}
 }
@@ -146,8 +176,10 @@ func (t *telling) refused(err error) {
 	}
 	t.edited()
 	if err == nil {
+		t.mark("✗ dropped by hand")
 		t.note("dropped by hand, as if the network had lost it: nothing crossed")
 		return
 	}
+	t.mark("✗ not sent")
 	t.note("the system refused to send it, and nothing crossed: %s", err.Error())
 }

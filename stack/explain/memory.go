@@ -29,10 +29,10 @@ const (
 	silentOpen     = 124 * time.Minute
 )
 
-// halfOpen reports whether the conversation has not come to its third segment.
-// A flood leaves many such, which nobody will miss.
+// halfOpen reports whether the conversation has not come to its third segment, or
+// is but one. A flood leaves many such, which nobody will miss.
 func (c *conversation) halfOpen() bool {
-	return c.closing == CloseNot && (c.opening == OpenAsked || c.opening == OpenAnswered)
+	return c.closing == CloseNot && (c.opening == OpenAsked || c.opening == OpenAnswered || c.opening == OpenChallenged || c.frames == 1)
 }
 
 // over reports whether nothing more is to be expected of the conversation.
@@ -103,7 +103,7 @@ func (n *Narrator) forget(c *conversation) {
 func (c *conversation) waiting() int {
 	sum := 0
 	for i := range c.ends {
-		sum += len(c.ends[i].unacked) + len(c.ends[i].flow.unacked.list)
+		sum += len(c.ends[i].unacked) + len(c.flows[i].unacked.list)
 	}
 	return sum
 }
@@ -111,6 +111,6 @@ func (c *conversation) waiting() int {
 // stopWaiting forgets them: a later Ack names no segment.
 func (c *conversation) stopWaiting() {
 	for i := range c.ends {
-		c.ends[i].unacked, c.ends[i].flow.unacked = nil, waiting{}
+		c.ends[i].unacked, c.flows[i].unacked = nil, waiting{}
 	}
 }

@@ -51,22 +51,34 @@ func pairOf(a, b netip.AddrPort) pair {
 // A conversation is one TCP connection, seen from outside. The first of its
 // ends is the client, if that is known, and else whoever was heard first.
 type conversation struct {
-	stream   int
-	ends     [2]half
-	roles    bool // the first is known to be the client
-	start    time.Time
-	last     time.Time
-	frames   int
-	seen     int  // the narrator's count of segments, at its last one
-	taught   bool // that only SYN and FIN take a number of their own
-	opening  Opening
-	closing  Closing
-	synTime  time.Time
-	firstRTT time.Duration // from the last SYN to the next ACK; 0: not known
-	closer   *half         // sent its FIN first
-	resetter *half
-	resetAt  int
-	complete bool // both directions were closed and acknowledged
+	stream int
+	ends   [2]half
+	flows  [2]flow // what each of them sends, as Wireshark sees it
+	roles  bool    // the first is known to be the client
+	start  time.Time
+	last   time.Time
+	frames int
+	seen   int  // the narrator's count of segments, at its last one
+	taught bool // that only SYN and FIN take a number of their own
+	// taughtACK: that an ACK alone takes none.
+	taughtACK bool
+	opening   Opening
+	before    before
+	closing   Closing
+	synTime   time.Time
+	firstRTT  time.Duration // from the last SYN to the next ACK; 0: not known
+	closer    *half         // sent its FIN first
+	closeGap  time.Duration // from its last FIN to that of the other end
+	resetter  *half
+	resetAt   int
+	complete  bool // both directions were closed and acknowledged
+}
+
+// before is where the sequence spaces stood in the conversation that a SYN with
+// another number made an end of, if it was not over.
+type before struct {
+	alive bool
+	next  [2]stack.Seq // of the ends of the new conversation
 }
 
 // NewNarrator returns a narrator that speaks the language.
@@ -99,7 +111,11 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 		frameNo = n.frames
 	}
 	c, previous := n.conversation(in)
-	from, to := c.sides(in.Src)
+	side := c.side(in.Src)
+	from, to := &c.ends[side], &c.ends[1-side]
+	if c.self() {
+		to = from
+	}
 	c.seen = n.segments
 	*a = Account{
 		Frame: frameNo, Time: in.Time, Since: in.Time.Sub(n.start),
@@ -107,9 +123,9 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 		Src: in.Src, Dst: in.Dst,
 		Flags: seg.Flags, Payload: seg.Payload, Len: len(seg.Payload) + max(in.Cut, 0),
 		WindowRaw: seg.Window, Options: seg.Options,
-		Checksum: in.Checksum, Live: in.Live,
-		FromClient: from == &c.ends[0], Outward: from == &c.ends[0], voice: n.voice,
-		SACK: a.SACK[:0], Why: a.Why[:0], args: a.args[:0],
+		Checksum: in.Checksum, Live: in.Live, Fate: in.Fate, Dir: in.Dir,
+		sack: from.sack && to.sack, FromClient: side == 0, Roles: c.roles, Outward: side == 0, voice: n.voice,
+		SACK: a.SACK[:0], Why: a.Why[:0], Marks: a.Marks[:0], args: a.args[:0],
 	}
 	switch {
 	case in.Live != nil:
@@ -118,7 +134,7 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 		a.Outward = in.Dir == DirOut
 	}
 	t := &n.telling
-	*t = telling{Account: a, c: c, seg: seg, from: from, to: to}
+	*t = telling{Account: a, c: c, seg: seg, from: from, to: to, flow: &c.flows[side], reverse: &c.flows[1-side]}
 	t.numbers()
 	if !crossed {
 		t.refused(in.Live.SendError)
@@ -126,7 +142,8 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 		if previous != nil {
 			a.Previous = previous
 			t.found |= foundReusedPorts
-			t.add(Unusual, "a new SYN with another initial sequence number: a new connection between the same ports")
+			t.mark("new connection, same ports")
+			t.note("a new SYN with another initial sequence number: a new connection between the same ports")
 		}
 		t.tell()
 	}
@@ -147,11 +164,12 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 // has it, unless our own stack knows better; previous sums up the one before.
 func (n *Narrator) conversation(in Input) (c *conversation, previous *Summary) {
 	key := pairOf(in.Src, in.Dst)
-	if c = n.conversations[key]; c != nil {
-		if !c.reopenedBy(in) {
-			return c, nil
+	old := n.conversations[key]
+	if old != nil {
+		if !old.reopenedBy(in) {
+			return old, nil
 		}
-		previous = n.summary(c)
+		previous = n.summary(old)
 	}
 	c = &conversation{stream: n.streams, start: in.Time}
 	n.streams++
@@ -161,8 +179,11 @@ func (n *Narrator) conversation(in Input) (c *conversation, previous *Summary) {
 		client, server = server, client
 	}
 	c.roles = in.Segment.Flags.Has(stack.SYN)
-	c.ends[0] = half{addr: client, flow: newFlow()}
-	c.ends[1] = half{addr: server, flow: newFlow()}
+	c.ends[0].addr, c.ends[1].addr = client, server
+	c.flows = [2]flow{newFlow(), newFlow()}
+	if old != nil && !old.complete && old.resetAt == 0 {
+		c.before = before{true, [2]stack.Seq{old.ends[old.side(client)].next, old.ends[old.side(server)].next}}
+	}
 	return c, previous
 }
 
@@ -173,21 +194,35 @@ func (c *conversation) reopenedBy(in Input) bool {
 	if v := in.verdict(); v != nil && v.Verdict == stack.VerdictBlindSYN {
 		return false
 	}
-	from, _ := c.sides(in.Src)
-	return from.flow.baseKnown && from.flow.base != in.Segment.Seq
+	flow := &c.flows[c.side(in.Src)]
+	return flow.baseKnown && flow.base != in.Segment.Seq
 }
 
-// sides returns the end with the address src, and the other.
-func (c *conversation) sides(src netip.AddrPort) (from, to *half) {
-	if src == c.ends[0].addr {
-		return &c.ends[0], &c.ends[1]
+// side is the index of the end with the address.
+func (c *conversation) side(addr netip.AddrPort) int {
+	if addr == c.ends[0].addr {
+		return 0
 	}
-	return &c.ends[1], &c.ends[0]
+	return 1
 }
+
+// other is the end that h is not.
+func (c *conversation) other(h *half) *half {
+	if h == &c.ends[0] {
+		return &c.ends[1]
+	}
+	return &c.ends[0]
+}
+
+// self reports whether both ends are one, which has connected to itself. Only
+// the first counts then, except for Wireshark.
+func (c *conversation) self() bool { return c.ends[0].addr == c.ends[1].addr }
 
 // role is what an end is called in a table, name in a sentence.
 func (c *conversation) role(h *half) any {
 	switch {
+	case c.self():
+		return word("the one end")
 	case !c.roles:
 		return h.addr
 	case h == &c.ends[0]:
@@ -198,6 +233,8 @@ func (c *conversation) role(h *half) any {
 
 func (c *conversation) name(h *half) any {
 	switch {
+	case c.self():
+		return word("the one end")
 	case !c.roles:
 		return h.addr
 	case h == &c.ends[0]:

@@ -11,14 +11,18 @@ func (t *telling) whyWindow() {
 	case t.is(stack.RST):
 	case t.is(stack.SYN):
 		t.add(Detail, "Window %d: as it is, for the window of a SYN is never scaled", raw)
-	case from.flow.scale > 0:
+	case t.flow.scale > 0:
 		kind := Detail
 		if !from.scaleTold {
 			kind, from.scaleTold = Arithmetic, true
 		}
-		t.add(kind, "Window %d = %d × 2^%d: %v announced the scale %d", t.Window, raw, from.flow.scale, frame(from.synFrame), from.flow.scale)
-	case from.flow.scale != scaleUnknown:
-		t.add(Detail, "Window %d: as it is, for no scale applies", raw)
+		t.add(kind, "Window %d = %d × 2^%d: %v announced the scale %d", t.Window, raw, t.flow.scale, frame(from.synFrame), t.flow.scale)
+	case t.flow.scale != scaleUnknown:
+		kind := Detail
+		if !from.scaleTold {
+			kind, from.scaleTold = Arithmetic, true
+		}
+		t.add(kind, "Window %d: as it is, for not both sides offered a scale", raw)
 	default:
 		t.add(Detail, "Window %d on the wire; how it is scaled is not known, for the SYNs were not both captured", raw)
 	}
@@ -35,10 +39,10 @@ func (t *telling) whyOptions() {
 			t.from.number(t.seg.Seq.Add(int(t.seg.Urgent))).shown(), t.Seq.shown(), plain(t.seg.Urgent))
 	}
 	if opt.MSS != 0 {
-		t.add(Detail, "MSS %v: the most octets of payload that %s takes in one segment", plain(opt.MSS), t.sender())
+		t.add(Detail, "MSS %v: the most bytes of payload that %s takes in one segment", plain(opt.MSS), t.sender())
 	}
 	if opt.HasWindowScale {
-		t.add(Detail, "window scale %d: after the handshake its windows count in units of 2^%d = %d octets, if both sides offer a scale",
+		t.add(Detail, "window scale %d: after the handshake its windows count in units of 2^%d = %d bytes, if both sides offer a scale",
 			int(opt.WindowScale), min(int(opt.WindowScale), 14), 1<<min(opt.WindowScale, 14))
 	}
 	if opt.SACKPermitted {
@@ -58,9 +62,10 @@ func (t *telling) whyOptions() {
 		left, right := t.SACK[i].Left.shown(), t.SACK[i].Right.shown()
 		switch {
 		case i == 0 && t.duplicateSACK(b):
-			t.add(Meaning, "SACK %v to %v: these octets arrived twice (D-SACK, RFC 2883)", left, right)
+			t.mark("bytes %v to %v arrived twice", left, right-1)
+			t.add(Meaning, "SACK %v to %v: these bytes arrived twice (D-SACK, RFC 2883)", left, right)
 		default:
-			t.add(Meaning, "SACK %v to %v: these octets have arrived, though not all before them", left, right)
+			t.add(Meaning, "SACK %v to %v: these bytes have arrived, though not all before them", left, right)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func (c *conversation) clone() *conversation {
 	for i := range c.ends {
 		end := &c.ends[i]
 		d.ends[i].unacked = slices.Clone(end.unacked)
-		d.ends[i].flow.unacked.list = slices.Clone(end.flow.unacked.list)
+		d.flows[i].unacked.list = slices.Clone(c.flows[i].unacked.list)
 		if c.closer == end {
 			d.closer = &d.ends[i]
 		}

@@ -45,6 +45,13 @@ const (
 	askState = "state"
 )
 
+// questions say what the name stands for, since nobody may have told yet.
+var questions = map[string]string{
+	askSeq:  "Seq: which number has the first byte of this segment?",
+	askAck:  "Ack: which number does its sender expect next from the other side?",
+	askNext: "Next: which number follows this segment, that is, Seq + Len, + 1 for a SYN, + 1 for a FIN?",
+}
+
 type segmentKind uint8
 
 const (
@@ -121,7 +128,7 @@ func (q *Quiz) number(a *Account, name string) *Question {
 		return nil
 	}
 	return &Question{
-		Text:   q.text(a, hidden, phrase(Meaning, "which number is %s?", name)),
+		Text:   q.text(a, hidden, Sentence{Format: questions[name]}),
 		Answer: n.shown().String(), absolute: strconv.FormatUint(uint64(n.Raw), 10), Why: why,
 	}
 }

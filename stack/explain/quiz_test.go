@@ -35,16 +35,16 @@ func TestQuizOfArticle(t *testing.T) {
 		}
 	}
 	want := []string{
-		"#1 which number is Next? 1",
-		"#2 which number is Ack? 1",
+		"#1 Next: which number follows this segment, that is, Seq + Len, + 1 for a SYN, + 1 for a FIN? 1",
+		"#2 Ack: which number does its sender expect next from the other side? 1",
 		"#3 server: in which state is it after this segment? ESTABLISHED",
-		"#4 which number is Next? 11",
-		"#5 which number is Ack? 11",
-		"#6 which number is Seq? 11",
-		"#7 which number is Ack? 17",
+		"#4 Next: which number follows this segment, that is, Seq + Len, + 1 for a SYN, + 1 for a FIN? 11",
+		"#5 Ack: which number does its sender expect next from the other side? 11",
+		"#6 Seq: which number has the first byte of this segment? 11",
+		"#7 Ack: which number does its sender expect next from the other side? 17",
 		"#8 client: in which state is it after this segment? FIN-WAIT-1",
-		"#9 which number is Next? 2",
-		"#10 which number is Ack? 2",
+		"#9 Next: which number follows this segment, that is, Seq + Len, + 1 for a SYN, + 1 for a FIN? 2",
+		"#10 Ack: which number does its sender expect next from the other side? 2",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the questions (-want +got):\n%s", diff)
@@ -56,9 +56,9 @@ func TestQuizHides(t *testing.T) {
 	quiz := &Quiz{Style: TextStyle{Level: 2}}
 	accounts, _ := article().tell()
 	for i, want := range map[int]string{
-		0: "#1   0.000000 → SYN      Seq 0         Next ?  Len 0",
-		4: "#5   2.000800 ← ACK      Seq 1  Ack ?  Next 1  Len 0",
-		5: "#6   5.001000 → PSH,ACK  Seq ?  Ack 1  Next ?  Len 6",
+		0: "#1   0.000000 → SYN      Seq 0 (4216076034)  Len 0  Next ?",
+		4: "#5   2.000800 ← ACK      Seq 1  Len 0  Next 1  Ack ?",
+		5: "#6   5.001000 → PSH,ACK  Seq ?  Len 6  Next ?  Ack 1",
 	} {
 		q := quiz.number(accounts[i], []string{askNext, "", "", "", askAck, askSeq}[i])
 		if !strings.HasPrefix(q.Text, want) {

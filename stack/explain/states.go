@@ -14,10 +14,10 @@ var causes = [...]string{
 	stack.CauseSYNACK:       "the SYN,ACK acknowledges its SYN",
 	stack.CauseAckOfSYN:     "its SYN is acknowledged",
 	stack.CauseClose:        "it closes, and will send no more",
-	stack.CauseFIN:          "the FIN arrived, so the other side will send no more",
+	stack.CauseFIN:          "the FIN says that the other side will send no more",
 	stack.CauseAckOfFIN:     "its FIN is acknowledged",
-	stack.CauseFINAndAck:    "its FIN is acknowledged, and the other side's FIN arrived",
-	stack.CauseRST:          "a RST arrived",
+	stack.CauseFINAndAck:    "its FIN is acknowledged, and the other side closes too",
+	stack.CauseRST:          "the RST ends it",
 	stack.CauseAbort:        "it aborts the connection",
 	stack.CauseTimeout:      "the other side did not answer for too long",
 	stack.CauseTimeWaitOver: "twice the maximum segment lifetime has passed",
@@ -36,6 +36,8 @@ func (t *telling) enterBecause(h *half, to stack.State, why any) {
 		t.add(Change, "%v is in %v: %v", t.c.role(h), to, why)
 	case h.state.State == to:
 		return
+	case h == t.to && !t.sure():
+		t.add(Change, "%v %v → %v, if this arrives: %v", t.c.role(h), h.state.State, to, why)
 	default:
 		t.add(Change, "%v %v → %v: %v", t.c.role(h), h.state.State, to, why)
 	}
@@ -67,14 +69,37 @@ func (t *telling) change() {
 	}
 }
 
+// sure reports whether it is known that the segment arrives.
+func (t *telling) sure() bool {
+	return t.from == t.to || t.Fate != nil || t.Dir == DirIn || t.Live != nil && !t.Live.Sent
+}
+
+// disbelieved reports whether our stack takes the segment for none of the peer's,
+// and it does not look like one either.
+func (t *telling) disbelieved() bool {
+	if t.Live == nil || t.Live.Verdict == nil {
+		return false
+	}
+	switch t.Live.Verdict.Verdict {
+	case stack.VerdictOutsideWindow, stack.VerdictNoACK:
+		return t.from.nextFrame != 0 && t.from.next.Less(t.seg.Seq)
+	case stack.VerdictBadAck:
+		return t.to.nextFrame != 0 && t.to.next.Less(t.seg.Ack)
+	}
+	return false
+}
+
 // arrives reports whether the receiver takes the segment. Of our own end we
-// know; of the other we suppose it.
+// know, and of a simulated network; of the other we suppose it.
 func (t *telling) arrives() bool {
+	if t.Fate != nil && (t.Fate.Lost || t.Fate.Corrupt) {
+		return false
+	}
 	if t.Live == nil || t.Live.Verdict == nil {
 		return true
 	}
 	switch t.Live.Verdict.Verdict {
-	case stack.VerdictAccepted, stack.VerdictOutOfOrder, stack.VerdictReset, stack.VerdictAfterClose:
+	case stack.VerdictAccepted, stack.VerdictOutOfOrder, stack.VerdictReset, stack.VerdictAfterClose, stack.VerdictSpuriousTimeout:
 		return true
 	}
 	return false
@@ -169,25 +194,25 @@ func (t *telling) ackOfFIN() {
 	}
 }
 
-// finish follows a FIN. Only the first copy changes states.
+// finish follows a FIN. Its sender changes its state with the first copy, its
+// receiver with the first that arrives.
 func (t *telling) finish() {
 	from, to := t.from, t.to
 	if from.finAcked == 0 {
 		from.finLast, from.finTime = t.Frame, t.Time
 	}
-	if from.finFrame != 0 {
-		return
-	}
-	from.finFrame, from.finSeq = t.Frame, t.Next.Raw-1
-	t.closes()
-	switch {
-	case from.in(stack.StateCloseWait) && to.finAcked == 0:
-		from.state.State = stack.StateEstablished
-		t.enterBecause(from, stack.StateFinWait1, word("it closes, and had not yet received the other side's FIN"))
-	case from.in(stack.StateCloseWait):
-		t.enter(from, stack.StateLastAck, stack.CauseClose)
-	case from.in(stack.StateEstablished), from.in(stack.StateSynReceived):
-		t.enter(from, stack.StateFinWait1, stack.CauseClose)
+	if from.finFrame == 0 {
+		from.finFrame, from.finSeq = t.Frame, t.Next.Raw-1
+		t.closes()
+		switch {
+		case from.in(stack.StateCloseWait) && to.finAcked == 0:
+			from.state.State = stack.StateEstablished
+			t.enterBecause(from, stack.StateFinWait1, word("it closes, and had not yet received the other side's FIN"))
+		case from.in(stack.StateCloseWait):
+			t.enter(from, stack.StateLastAck, stack.CauseClose)
+		case from.in(stack.StateEstablished), from.in(stack.StateSynReceived):
+			t.enter(from, stack.StateFinWait1, stack.CauseClose)
+		}
 	}
 	hole := from.nextFrame != 0 && from.next.Less(t.seg.Seq)
 	if hole || !t.arrives() {
@@ -211,12 +236,13 @@ const delayedACK = 40 * time.Millisecond
 // closes explains where a FIN stands in the close.
 func (t *telling) closes() {
 	from, to := t.from, t.to
-	if to.finFrame == 0 {
+	if to.finFrame == 0 || from == to {
 		t.c.closer = from
 		t.c.closing = CloseHalf
 		return
 	}
 	after := t.Time.Sub(to.finTime)
+	t.c.closeGap = after
 	switch {
 	case to.finAcked == 0:
 		t.c.closing = CloseSimultaneous
@@ -253,15 +279,27 @@ func (t *telling) reset() {
 	switch {
 	case to.in(stack.StateSynSent) && t.acksSYN():
 		t.c.opening = OpenRefused
+		t.mark("refused")
 		t.note("the connection is refused: nobody listens at port %v, or a firewall answers so", plain(from.addr.Port()))
 		from.state = State{stack.StateClosed, true}
 	case !t.arrives():
+		if t.Fate != nil && t.Fate.Lost { // its sender has gone, and the receiver does not know
+			t.enter(from, stack.StateClosed, stack.CauseAbort)
+			t.c.resetter, t.c.resetAt = from, t.Frame
+		}
 		return
 	case to.ackFrame != 0 && t.seg.Seq != to.ack && t.seg.Seq != from.next:
+		from.doubt = t.Frame
+		t.mark("not the number expected")
 		t.note("this RST has not the number that %s expects, which is %v: whoever follows RFC 5961 does not believe it, and asks back with a challenge ACK",
 			t.receiver(), from.number(to.ack).shown())
 		return
+	case to.in(stack.StateSynReceived) && !t.is(stack.ACK) && t.seg.Seq == to.ack:
+		t.mark("refused")
+		t.note("the SYN,ACK is refused: %s knows of no such SYN, so that was an old one", t.sender())
+		t.enterBecause(from, stack.StateClosed, word("it has no such connection"))
 	default:
+		t.mark("reset")
 		t.note("the connection is reset: %s gives it up at once, and what was on its way is lost", t.sender())
 		t.enter(from, stack.StateClosed, stack.CauseAbort)
 	}

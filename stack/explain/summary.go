@@ -10,6 +10,7 @@ type Summary struct {
 	Stream         int
 	Client, Server netip.AddrPort // if Roles: else whoever was heard first, and the other
 	Roles          bool
+	Self           bool // both ends are one, which has connected to itself
 	Segments       int
 	Lasted         time.Duration
 	Opening        Opening
@@ -31,6 +32,8 @@ const (
 	OpenThree                       // the three-way handshake
 	OpenSimultaneous                // both sent a SYN
 	OpenRefused                     // RST answered the SYN
+	OpenChallenged                  // the SYN found an older connection
+	OpenNothing                     // the SYN began nothing: the conversation before it went on
 )
 
 // Closing is how a conversation ended.
@@ -51,7 +54,7 @@ func (s *Summary) Say(w Sentence) string { return s.voice.say(w) }
 
 func (n *Narrator) summary(c *conversation) *Summary {
 	s := &Summary{
-		Stream: c.stream, Client: c.ends[0].addr, Server: c.ends[1].addr, Roles: c.roles,
+		Stream: c.stream, Client: c.ends[0].addr, Server: c.ends[1].addr, Roles: c.roles, Self: c.self(),
 		Segments: c.frames, Lasted: c.last.Sub(c.start),
 		Opening: c.opening, Closing: c.closing,
 		Sent:  [2]Tally{c.ends[0].tally, c.ends[1].tally},
@@ -62,7 +65,9 @@ func (n *Narrator) summary(c *conversation) *Summary {
 	}
 	s.opened()
 	for i := range c.ends {
-		s.sent(c.name(&c.ends[i]), s.Sent[i])
+		if i == 0 || !s.Self {
+			s.sent(c, i)
+		}
 	}
 	s.closed(c)
 	return s
@@ -73,6 +78,10 @@ func (s *Summary) add(kind Kind, format string, args ...any) {
 }
 
 func (s *Summary) opened() {
+	if s.Self {
+		s.add(Meaning, "it is a connection with itself: both ends have the same address and port, so there is one end, which receives its own segments")
+		return
+	}
 	switch s.Opening {
 	case OpenUnseen:
 		s.add(Meaning, "how it opened was not captured")
@@ -84,6 +93,10 @@ func (s *Summary) opened() {
 		s.add(Meaning, "it opened with three segments: SYN; SYN,ACK; ACK")
 	case OpenSimultaneous:
 		s.add(Meaning, "it was opened by both sides at once: each sent a SYN before it had the other's")
+	case OpenChallenged:
+		s.add(Unusual, "it did not open: the client asked with SYN, and the server answered for a connection that it had already")
+	case OpenNothing:
+		s.add(Unusual, "the SYN began no connection: the one before it goes on")
 	case OpenRefused:
 		s.add(Unusual, "it was refused: a RST answered the SYN")
 	}
@@ -97,25 +110,27 @@ func segments(n int) Sentence {
 	return phrase(Meaning, "%d segments", n)
 }
 
-func (s *Summary) sent(who any, t Tally) {
+func (s *Summary) sent(c *conversation, i int) {
+	t, who, other := s.Sent[i], c.name(&c.ends[i]), c.name(&c.ends[1-i])
 	if t.Segments == 0 {
 		s.add(Meaning, "%s sent nothing", who)
 		return
 	}
 	if t.Octets > 0 && t.WithData < t.Segments {
-		s.add(Meaning, "%s sent %s in %v of its %v segments", who, octets(t.Octets), plain(t.WithData), plain(t.Segments))
+		s.add(Meaning, "%s sent %s; %v of its %v segments carried data", who, octets(t.Octets), plain(t.WithData), plain(t.Segments))
 	} else {
 		s.add(Meaning, "%s sent %s in %s", who, octets(t.Octets), segments(t.Segments))
 	}
 	if t.Retransmitted > 0 {
-		s.add(Unusual, "%s sent %d of its segments again", who, t.Retransmitted)
+		s.add(Unusual, "%s sent %d of its segments again (retransmissions)", who, t.Retransmitted)
 	}
 	switch r := t.RTT; {
+	case r.Max == 0: // captured at the other end of a simulated network
 	case r.Samples > 0 && r.Min == r.Max:
-		s.add(Meaning, "round trip seen by %s: %v", who, elapsed(r.Min))
+		s.add(Meaning, "round trip from here to %s and back: %v", other, elapsed(r.Min))
 	case r.Samples > 0:
-		s.add(Meaning, "round trip seen by %s: %v on average (%v to %v)", who,
-			elapsed(r.Sum/time.Duration(r.Samples)), elapsed(r.Min), elapsed(r.Max))
+		s.add(Meaning, "round trip from here to %s and back: %v on average of %d ACKs (%v to %v)", other,
+			elapsed(r.Sum/time.Duration(r.Samples)), r.Samples, elapsed(r.Min), elapsed(r.Max))
 	}
 }
 
@@ -126,9 +141,13 @@ func (s *Summary) closed(c *conversation) {
 		}
 		return
 	}
+	if s.Self && s.Closing == CloseHalf {
+		s.add(Meaning, "one FIN closed both directions, for they are one")
+		return
+	}
 	switch s.Closing {
 	case CloseNot:
-		if s.Opening != OpenAsked {
+		if s.Opening != OpenAsked && s.Opening != OpenChallenged && s.Opening != OpenNothing {
 			s.add(Meaning, "it was not closed, as far as was seen")
 		}
 		return
@@ -136,9 +155,11 @@ func (s *Summary) closed(c *conversation) {
 		s.add(Meaning, "it was closed by %s alone; the other direction is still open", c.name(c.closer))
 		return
 	case CloseThree:
-		s.add(Meaning, "%s closed first, and three segments did it: FIN; ACK and FIN in one; ACK", c.name(c.closer))
+		s.add(Meaning, "%s closed first, and three segments did it: FIN; ACK and FIN in one, because %s closed %v later, when its ACK was not yet sent; ACK",
+			c.name(c.closer), c.name(c.other(c.closer)), elapsed(c.closeGap))
 	case CloseFour:
-		s.add(Meaning, "%s closed first, and four segments did it: FIN; ACK; FIN; ACK", c.name(c.closer))
+		s.add(Meaning, "%s closed first, and four segments did it: FIN; ACK; FIN; ACK, because %s closed only %v later, when its ACK was sent already",
+			c.name(c.closer), c.name(c.other(c.closer)), elapsed(c.closeGap))
 	case CloseSimultaneous:
 		s.add(Meaning, "both sides closed at once: each sent its FIN before it had the other's")
 	}

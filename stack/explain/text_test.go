@@ -58,7 +58,7 @@ func TestColourOnlyWhenAsked(t *testing.T) {
 	if s := (TextStyle{Level: 2}).Format(accounts[0]); strings.Contains(s, "\x1b") {
 		t.Errorf("colour that nobody asked for: %q", s)
 	}
-	if s := (TextStyle{Color: true}).Format(accounts[0]); !strings.HasPrefix(s, green) || !strings.HasSuffix(s, reset+"\n") {
+	if s := (TextStyle{Color: true}).Format(accounts[1]); !strings.HasPrefix(s, magenta) || !strings.HasSuffix(s, reset+"\n") {
 		t.Errorf("no colour: %q", s)
 	}
 }

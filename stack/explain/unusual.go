@@ -25,7 +25,9 @@ func (t *telling) compare() {
 	switch {
 	case t.is(stack.RST) || from.nextFrame == 0:
 	case from.next.Less(seg.Seq):
-		t.note("%s before this segment are missing: lost, late, or not captured", octets(seg.Seq.Sub(from.next)))
+		missing := octets(seg.Seq.Sub(from.next))
+		t.mark("%s missing before it", missing)
+		t.note("%s before this segment are missing: lost, late, or not captured", missing)
 	case t.found.has(foundLostSegment):
 		t.add(Meaning, "what goes before this segment was not captured, but it did arrive: %v acknowledges it", frame(from.nextFrame))
 	}
@@ -34,6 +36,28 @@ func (t *telling) compare() {
 	numbered := n > 0 || seg.Flags&(stack.SYN|stack.FIN) != 0
 	if numbered && from.nextFrame != 0 && seg.Seq.Less(from.next) {
 		t.repeated()
+	}
+}
+
+// fate tells what a simulated network does to the segment.
+func (t *telling) fate() {
+	f := t.Fate
+	switch {
+	case f == nil:
+		return
+	case f.Lost:
+		t.mark("✗ lost on the way")
+		t.note("lost on the way: it does not reach %s", t.receiver())
+	case f.Corrupt && t.Checksum != stack.ChecksumWrong:
+		t.mark("✗ corrupted on the way")
+		t.note("a bit is flipped on the way: the checksum will be wrong, and %s will throw it away", t.receiver())
+	case f.Copies > 0:
+		t.mark("arrives twice")
+		t.note("the network makes a copy of it on the way: it arrives twice")
+	}
+	if f.Copy {
+		t.mark("copy made by the network")
+		t.note("a copy that the network made: it was sent once")
 	}
 }
 
@@ -52,7 +76,7 @@ func (t *telling) sentFor(kinds ...stack.ReasonKind) (yes, ok bool) {
 }
 
 // probes tells whether the segment only asks the other end for an answer. What
-// looks like a keep-alive while something is outstanding is an octet sent again,
+// looks like a keep-alive while something is unacknowledged is a byte sent again,
 // or an ACK that was overtaken.
 func (t *telling) probes() {
 	closed := t.to.winFrame != 0 && t.to.window == 0
@@ -70,10 +94,13 @@ func (t *telling) probes() {
 	t.probe = probe
 	switch {
 	case probe == probeWindow:
-		t.note("a window probe: the window of %s is closed, and one octet asks whether it still is", t.receiver())
+		t.mark("window probe")
+		t.note("a window probe: the window of %s is closed, and one byte asks whether it still is", t.receiver())
 	case probe == probeKeepAlive && closed:
+		t.mark("window probe")
 		t.note("asks whether the window of %s is still closed", t.receiver())
 	case probe == probeKeepAlive:
+		t.mark("keep-alive")
 		t.note("keep-alive: asks whether %s is still there", t.receiver())
 	}
 }
@@ -84,15 +111,28 @@ func (t *telling) windows() {
 	switch {
 	case !t.found.has(foundZeroWindow):
 	case same:
+		t.mark("window still closed")
 		t.note("the window of %s is still closed", t.sender())
 	default:
+		t.mark("window closed")
 		t.note("the window is closed: %s has no room, and %s must stop", t.sender(), t.receiver())
 	}
 	if t.found.has(foundWindowUpdate) {
-		t.add(Meaning, "window update: %s has room for %s now", t.sender(), octets(t.Window))
+		t.mark("window update")
+		if t.Unscaled {
+			t.add(Meaning, "window update: the room that %s has is another now", t.sender())
+		} else {
+			t.add(Meaning, "window update: %s has room for %s now", t.sender(), octets(t.Window))
+		}
 	}
 	if t.found.has(foundWindowFull) {
-		t.note("this fills the window of %s: %s must wait now", t.receiver(), t.sender())
+		t.mark("window full")
+		if to := t.to; to.ack.Add(to.window) == t.Next.Raw {
+			t.note("this fills the window of %s: Next %v = its Ack %v + its Win %d in %v; %s must wait now",
+				t.receiver(), t.Next.shown(), t.from.number(to.ack).shown(), to.window, frame(to.winFrame), t.sender())
+		} else {
+			t.note("this fills the window of %s: %s must wait now", t.receiver(), t.sender())
+		}
 	}
 }
 
@@ -102,25 +142,34 @@ func (t *telling) idle() {
 	from, to := t.from, t.to
 	switch {
 	case t.Len > 0 || t.seg.Flags != stack.ACK || from.ackFrame == 0 || t.seg.Ack != from.ack || t.seg.Seq != from.next,
-		t.found.has(foundWindowUpdate):
+		t.found.has(foundWindowUpdate), t.Fate != nil && t.Fate.Copy:
 		return
 	case to.probe != probeNone && t.Window == 0:
+		t.mark("answers the probe")
 		t.add(Meaning, "this answers the probe")
 		return
 	case to.probe == probeKeepAlive:
+		t.mark("answers the keep-alive")
 		t.add(Meaning, "this answers the keep-alive: %s is still there", t.sender())
+		return
+	case to.doubt != 0 && (t.Live == nil || !t.Live.Sent):
+		t.mark("challenge ACK")
+		t.note("a challenge ACK (RFC 5961): it answers %v, which had not the number expected; the true sender of a RST would now send it again with %v",
+			frame(to.doubt), t.Ack.shown())
 		return
 	case !t.found.has(foundDuplicateAck | foundKeepAliveAck):
 		return
 	}
-	number := max(t.DupAckNum, 1)
 	switch yes, ok := t.sentFor(stack.ReasonDuplicateACK); {
 	case ok && !yes: // it says itself what for
 	case to.outstanding() == 0:
-		t.note("the same ACK again; nothing is outstanding, so it reports no loss")
+		t.mark("the same ACK again")
+		t.note("the same ACK again; nothing is left unacknowledged, so it reports no loss")
 	default:
+		from.dups++
+		t.mark("duplicate ACK %d of %v", from.dups, frame(from.ackFrame))
 		t.note("duplicate ACK number %d of %v: something arrived, but not what %s waits for, which begins with %v",
-			number, frame(from.ackFrame), t.sender(), t.Ack.shown())
+			from.dups, frame(from.ackFrame), t.sender(), t.Ack.shown())
 	}
 }
 
@@ -138,30 +187,83 @@ func (t *telling) repeated() {
 		stack.ReasonTooBig, stack.ReasonBlackHole, stack.ReasonProbeLost); {
 	case again && old != nil:
 		last, at := old.latest()
+		switch t.Live.Reason.Kind {
+		case stack.ReasonRetransmitTimeout:
+			t.mark("retransmission of %v, timer ran out", frame(old.frame))
+		case stack.ReasonFastRetransmit:
+			t.mark("fast retransmission of %v", frame(old.frame))
+		default:
+			t.mark("retransmission of %v", frame(old.frame))
+		}
 		t.note("a retransmission of %v, %v after %v", frame(old.frame), elapsed(t.Time.Sub(at)), frame(last))
+	case t.Fate != nil && t.Fate.Copy:
+		return // that has been said
+	case t.is(stack.SYN|stack.ACK) && old != nil && !old.flags.Has(stack.ACK):
+		t.add(Meaning, "the SYN of %v again, now with the ACK for the other one: both sides open at once", frame(old.frame))
+		return
 	case unseen:
+		t.mark("acknowledged already")
 		t.note("this was acknowledged before it came by here: the capture has the two in the wrong order, or lacks a first copy of it")
 		return
 	case acknowledged && n > 0:
-		t.note("a spurious retransmission: %s acknowledged these octets already, but the ACK was lost or is late", t.receiver())
+		t.mark("needless retransmission")
+		t.note("a needless (spurious) retransmission: %s acknowledged these bytes already, but the ACK was lost or is late", t.receiver())
 	case acknowledged:
+		t.mark("retransmission")
 		t.note("a retransmission: %s acknowledged it already, but the ACK was lost or is late", t.receiver())
-	case t.found.has(foundFastRetransmission):
-		t.note("fast retransmission: the duplicate ACKs say that this is missing")
-	case old == nil && t.found.has(foundOutOfOrder):
-		t.note("out of order: this belongs before %v, which overtook it", frame(from.nextFrame))
-		return
 	case old == nil:
-		t.note("a retransmission: what it carries was lost before it got here")
+		if t.late() {
+			return
+		}
+	case t.found.has(foundFastRetransmission):
+		last, at := old.latest()
+		t.mark("fast retransmission of %v", frame(old.frame))
+		t.note("fast retransmission of %v, %v after %v: %d duplicate ACKs say that it is missing",
+			frame(old.frame), elapsed(t.Time.Sub(at)), frame(last), max(t.reverse.dups, 2))
 	case t.found.has(foundOutOfOrder):
+		t.mark("%v again", frame(old.frame))
 		t.note("the same as %v again, only %v later: sent twice, or doubled on the way", frame(old.frame), elapsed(t.Time.Sub(old.at)))
 	case seg.Flags&(stack.SYN|stack.FIN) != 0:
 		last, at := old.latest()
+		t.mark("retransmission of %v", frame(old.frame))
 		t.note("a retransmission of %v, %v after %v: no acknowledgment has come, so %v may never have arrived",
 			frame(old.frame), elapsed(t.Time.Sub(at)), frame(last), frame(last))
 	default:
 		last, at := old.latest()
+		t.mark("retransmission of %v", frame(old.frame))
 		t.note("a retransmission of %v, %v after %v: no acknowledgment has come", frame(old.frame), elapsed(t.Time.Sub(at)), frame(last))
 	}
 	from.tally.Retransmitted++
+}
+
+// late tells of a segment that comes by for the first time, though others from
+// behind it came before: they overtook it, or what passes here is sent again. It
+// reports whether it was overtaken. The timestamps know which; without them, a
+// segment that comes within a round trip comes too soon to be sent again.
+func (t *telling) late() (overtaken bool) {
+	from, ts := t.from, &t.seg.Options
+	ahead := frame(from.nextFrame)
+	after := t.Time.Sub(from.nextTime)
+	known := ts.HasTimestamps && from.nextTS != 0 && ts.TSVal != from.nextTS
+	older := int32(ts.TSVal-from.nextTS) < 0
+	switch {
+	case known && older:
+		t.mark("overtaken by %v", ahead)
+		t.note("out of order: its timestamp is older than that of %v, so it was sent earlier and overtaken on its way", ahead)
+		return true
+	case known:
+		t.mark("retransmission")
+		t.note("a retransmission: its timestamp is newer than that of %v, so it was sent later; a first copy was lost before it got here", ahead)
+	case t.found.has(foundFastRetransmission):
+		t.mark("retransmission")
+		t.note("a fast retransmission: %d duplicate ACKs say that this is missing; a first copy was lost before it got here", max(t.reverse.dups, 2))
+	case t.found.has(foundOutOfOrder):
+		t.mark("overtaken by %v", ahead)
+		t.note("out of order: it comes only %v after %v, too soon to be sent again, so %v overtook it on its way", elapsed(after), ahead, ahead)
+		return true
+	default:
+		t.mark("retransmission")
+		t.note("a retransmission, %v after %v: a first copy was lost before it got here", elapsed(after), ahead)
+	}
+	return false
 }

@@ -3,10 +3,13 @@ package explain
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/message"
 
@@ -116,12 +119,35 @@ func (sp *speech) append(b []byte, v *voice, format string, args []Arg) []byte {
 	}
 	sp.unclean = sp.unclean || t.unclean
 	for i, text := range t.texts {
-		b = append(b, text...)
+		end := len(b)
+		b = setApart(append(b, text...), end)
 		if i < len(t.args) {
+			end = len(b)
 			b = sp.appendArg(b, v, &args[t.args[i]])
+			b = setApart(b, end)
 		}
 	}
 	return b
+}
+
+// setApart puts a space at an index of b if a Chinese character and a number or a
+// name meet there, as is usual.
+func setApart(b []byte, i int) []byte {
+	if i == 0 || i == len(b) || b[i-1] < utf8.RuneSelf && b[i] < utf8.RuneSelf {
+		return b
+	}
+	before, _ := utf8.DecodeLastRune(b[:i])
+	behind, _ := utf8.DecodeRune(b[i:])
+	if unicode.Is(unicode.Han, before) && startsName(behind) || endsName(before) && unicode.Is(unicode.Han, behind) {
+		b = slices.Insert(b, i, ' ')
+	}
+	return b
+}
+
+func startsName(r rune) bool { return r == '#' || r == '[' || endsName(r) }
+
+func endsName(r rune) bool {
+	return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }
 
 // appendArg appends an argument. Those that are words themselves are translated
@@ -144,12 +170,12 @@ func (sp *speech) appendArg(b []byte, v *voice, a *Arg) []byte {
 	case argOctets:
 		switch a.number {
 		case 0:
-			return sp.append(b, v, "no octets", nil)
+			return sp.append(b, v, "no data", nil)
 		case 1:
-			return sp.append(b, v, "1 octet", nil)
+			return sp.append(b, v, "1 byte", nil)
 		}
 		number := [...]Arg{{kind: argInt, number: a.number}}
-		return sp.append(b, v, "%d octets", number[:])
+		return sp.append(b, v, "%d bytes", number[:])
 	}
 	return b
 }

@@ -11,6 +11,8 @@ type telling struct {
 	c        *conversation
 	seg      *stack.Segment
 	from, to *half
+	// The directions as Wireshark sees them, there and back.
+	flow, reverse *flow
 
 	found findings  // Wireshark's names for it
 	probe probeKind // the segment asks for an answer
@@ -32,14 +34,20 @@ func (t *telling) phrase(kind Kind, format string, args ...any) Sentence {
 // note adds something unusual.
 func (t *telling) note(format string, args ...any) { t.add(Unusual, format, args...) }
 
+// mark says the same in a few words.
+func (t *telling) mark(format string, args ...any) {
+	t.Marks = append(t.Marks, t.phrase(Unusual, format, args...))
+}
+
 func (t *telling) sender() any           { return t.c.name(t.from) }
 func (t *telling) receiver() any         { return t.c.name(t.to) }
 func (t *telling) is(f stack.Flags) bool { return t.seg.Flags.Has(f) }
 
 // numbers sets Seq, Ack, Next and the window, as both ends count.
 func (t *telling) numbers() {
-	if t.is(stack.SYN) {
+	if t.is(stack.SYN) && !t.forgedSYN() {
 		if t.from.isnKnown && t.from.isn != t.seg.Seq {
+			t.mark("another first number")
 			t.note("another initial sequence number than before: what %s said first came from an earlier connection, or it has forgotten it", t.sender())
 		}
 		t.from.begin(t.seg.Seq)
@@ -61,7 +69,8 @@ func (t *telling) numbers() {
 	}
 	t.Window = int(t.seg.Window)
 	if !t.is(stack.SYN) {
-		t.Window <<= max(t.from.flow.scale, 0)
+		t.Window <<= max(t.flow.scale, 0)
+		t.Unscaled = t.flow.scale == scaleUnknown
 	}
 	for _, b := range t.seg.Options.Blocks() {
 		t.SACK = append(t.SACK, Range{t.to.number(b.Left), t.to.number(b.Right)})
@@ -73,16 +82,28 @@ func (t *telling) numbers() {
 func (t *telling) tell() {
 	t.c.frames++
 	t.c.last = t.Time
-	t.from.tally.Segments++
-	if t.Len > 0 {
-		t.from.tally.WithData++
+	if t.forgedSYN() {
+		t.whySeq()
+		t.stackSays()
+		return
+	}
+	if t.Fate == nil || !t.Fate.Copy {
+		t.from.tally.Segments++
+		if t.Len > 0 {
+			t.from.tally.WithData++
+		}
 	}
 	t.analyse()
 	if t.Checksum == stack.ChecksumWrong {
+		t.mark("✗ wrong checksum")
 		t.note("the checksum is wrong: %s throws the segment away, as if it had been lost on the way", t.receiver())
 		return
 	}
+	if t.stray() {
+		return
+	}
 	t.compare()
+	t.fate()
 	t.whySeq()
 	t.whyAck()
 	t.whyNext()
@@ -95,22 +116,46 @@ func (t *telling) tell() {
 	t.book()
 }
 
-// book takes the segment into the books of both ends.
+// gap reports whether the segment says that something before what has arrived is
+// missing.
+func (t *telling) gap() bool {
+	for _, b := range t.seg.Options.Blocks() {
+		if t.seg.Ack.Less(b.Left) {
+			return true
+		}
+	}
+	return t.found.has(foundDuplicateAck) && t.to.outstanding() > 0
+}
+
+// forgedSYN reports whether our stack knows better than to take a SYN for the
+// beginning of a connection, so that none of its numbers counts.
+func (t *telling) forgedSYN() bool {
+	return t.Live != nil && t.Live.Verdict != nil && t.Live.Verdict.Verdict == stack.VerdictBlindSYN
+}
+
+// book takes the segment into the books of both ends, if its receiver does.
 func (t *telling) book() {
 	from, seg := t.from, t.seg
 	from.probe = t.probe
-	if t.is(stack.RST) {
+	if t.is(stack.RST) || t.disbelieved() {
 		return
 	}
 	if t.is(stack.ACK) {
 		switch {
 		case from.ackFrame == 0 || from.ack.Less(seg.Ack):
-			from.ack, from.ackFrame = seg.Ack, t.Frame
+			from.ack, from.ackFrame, from.gap, from.dups = seg.Ack, t.Frame, false, 0
 		}
+		from.gap = from.gap || t.gap()
 	}
-	from.window, from.winFrame = t.Window, t.Frame
+	from.window, from.winFrame, from.doubt = t.Window, t.Frame, 0
 	if t.is(stack.SYN) {
-		from.synFrame, from.mss = t.Frame, int(seg.Options.MSS)
+		from.synFrame, from.mss, from.sack = t.Frame, int(seg.Options.MSS), seg.Options.SACKPermitted
+	}
+	if from.nextFrame == 0 || from.next.Less(t.Next.Raw) {
+		from.nextTime, from.nextTS = t.Time, 0
+		if seg.Options.HasTimestamps {
+			from.nextTS = seg.Options.TSVal
+		}
 	}
 	if t.probe == probeNone {
 		from.tally.Octets += t.fresh
@@ -118,7 +163,7 @@ func (t *telling) book() {
 	}
 	if t.Len > 0 {
 		if room := t.to.ack.Add(t.to.window).Sub(from.next); t.to.winFrame != 0 && t.to.ackFrame != 0 && room >= 0 {
-			t.add(Detail, "%d of the octets sent are not acknowledged yet; the window of %s has room for %d more = %d (Win of %v) - %d",
+			t.add(Detail, "%d of the bytes sent are not acknowledged yet; the window of %s has room for %d more = %d (Win of %v) - %d",
 				from.outstanding(), t.receiver(), room, t.to.window, frame(t.to.winFrame), t.to.window-room)
 		}
 	}
@@ -188,7 +233,11 @@ func (t *telling) whyNext() {
 	case t.is(stack.FIN):
 		t.add(Arithmetic, "Next %v = Seq %v + %s + 1 for the FIN", next, seq, octets(n))
 	case n == 0:
-		t.add(Arithmetic, "Next %v = Seq %v: an ACK alone takes no number", next, seq)
+		kind := Detail
+		if !t.c.taughtACK {
+			kind, t.c.taughtACK = Arithmetic, true
+		}
+		t.add(kind, "Next %v = Seq %v: an ACK alone takes no number", next, seq)
 	default:
 		t.add(Arithmetic, "Next %v = Seq %v + %s", next, seq, octets(n))
 	}
@@ -234,12 +283,16 @@ func (t *telling) whyAck() {
 	case from.ackFrame != 0 && t.seg.Ack == from.ack:
 		t.ackAgain()
 	case from.ackFrame != 0 && t.seg.Ack.Less(from.ack):
+		t.mark("older Ack")
 		t.note("Ack %v is older than the %v of %v: this segment was overtaken on its way, or is no part of the conversation",
 			ack, to.number(from.ack).shown(), frame(from.ackFrame))
 	case to.nextFrame == 0:
 		t.add(Arithmetic, "Ack %v: the next number that %s expects; what it acknowledges was not captured", ack, t.sender())
 		t.seenInAck()
+	case to.next.Less(t.seg.Ack) && t.disbelieved():
+		t.add(Arithmetic, "Ack %v: %s has sent nothing that goes so far, only up to %v", ack, t.receiver(), to.number(to.next).shown())
 	case to.next.Less(t.seg.Ack) && !t.answersProbe():
+		t.mark("acknowledges what was not captured")
 		t.note("Ack %v acknowledges more than was seen of %s, which was up to %v: the capture lacks what lies between",
 			ack, t.receiver(), to.number(to.next).shown())
 		to.unseen = span{to.next, t.seg.Ack}
@@ -277,7 +330,7 @@ func (t *telling) ackAdvances() {
 	if t.answersProbe() {
 		t.seenInAck()
 		to.tally.Octets++
-		t.add(Arithmetic, "Ack %v takes in the octet of the window probe", ack)
+		t.add(Arithmetic, "Ack %v takes in the byte of the window probe", ack)
 		return
 	}
 	inside := to.holding(t.seg.Ack - 1)
@@ -289,6 +342,9 @@ func (t *telling) ackAdvances() {
 	last := *inside
 	t.acked = to.acknowledge(t.seg.Ack)
 	seq, n, which := to.number(last.seq).shown(), last.octets(), frame(last.frame)
+	if last.next == t.seg.Ack {
+		t.AckOf = last.frame
+	}
 	switch syn, fin := last.flags.Has(stack.SYN), last.flags.Has(stack.FIN); {
 	case last.next != t.seg.Ack:
 		t.add(Arithmetic, "Ack %v = Seq %v of %v + %d of the %s in it", ack, seq, which, t.seg.Ack.Sub(last.seq), octets(n))
@@ -318,33 +374,49 @@ func (t *telling) acknowledges() {
 	rest := t.rest()
 	rtt := t.Time.Sub(last.at)
 	after := elapsed(rtt)
+	first, repair := t.repair()
 	switch {
+	case repair != 0:
+		t.add(Meaning, "acknowledges all up to %v at once: %v filled the gap at %v, and what had arrived behind it was kept; %s",
+			frame(last.frame), frame(repair), t.to.number(first.seq).shown(), rest)
+		return
 	case last.again != 0:
 		t.add(Meaning, "acknowledges %v or its repetition %v, one cannot tell which; %s", frame(last.frame), frame(last.again), rest)
 		return
 	case len(t.acked) == 1:
 		t.add(Meaning, "acknowledges %v after %v; %s", frame(last.frame), after, rest)
 	default:
-		t.add(Meaning, "acknowledges %d segments, the last of them, %v, after %v; %s", len(t.acked), frame(last.frame), after, rest)
+		t.add(Meaning, "acknowledges %v to %v, the last of them after %v; %s", frame(first.frame), frame(last.frame), after, rest)
 	}
 	if !t.is(stack.RST) {
 		t.to.tally.RTT.add(rtt)
 	}
 }
 
-// rest is what the other end still has in flight.
+// repair is the segment that came later than those behind it and let the Ack
+// jump over all of them, and what it repeated, if there was one.
+func (t *telling) repair() (first *sent, frame int) {
+	last := &t.acked[len(t.acked)-1]
+	first = &t.acked[0]
+	if again, _ := first.latest(); t.from.gap && len(t.acked) > 1 && again > last.frame {
+		return first, again
+	}
+	return first, 0
+}
+
+// rest is what the other end has sent and is not acknowledged.
 func (t *telling) rest() Sentence {
 	n := t.to.outstanding()
 	fin := t.to.finFrame != 0 && t.seg.Ack.LessEq(t.to.finSeq)
 	switch {
 	case n == 0:
-		return Sentence{Format: "nothing is outstanding"}
+		return Sentence{Format: "nothing is left unacknowledged"}
 	case fin && n == 1:
-		return Sentence{Format: "the FIN is outstanding"}
+		return Sentence{Format: "the FIN is still unacknowledged"}
 	case fin:
-		return t.phrase(Meaning, "%s and the FIN are outstanding", octets(n-1))
+		return t.phrase(Meaning, "%s and the FIN are still unacknowledged", octets(n-1))
 	case n == 1:
-		return Sentence{Format: "1 octet is outstanding"}
+		return Sentence{Format: "1 byte is still unacknowledged"}
 	}
-	return t.phrase(Meaning, "%d octets are outstanding", n)
+	return t.phrase(Meaning, "%d bytes are still unacknowledged", n)
 }

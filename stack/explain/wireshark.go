@@ -99,7 +99,7 @@ const maxSACK = 3
 
 // analyse compares the segment with those that were seen before it.
 func (t *telling) analyse() {
-	from, to, seg := &t.from.flow, &t.to.flow, t.seg
+	from, to, seg := t.flow, t.reverse, t.seg
 	n := t.Len
 	numbered := n > 0 || seg.Flags&(stack.SYN|stack.FIN) != 0
 	if t.is(stack.ACK) {
@@ -139,7 +139,7 @@ func (t *telling) analyse() {
 
 // analyseBase guesses the initial sequence numbers that were not seen.
 func (t *telling) analyseBase() {
-	from, to, seg := &t.from.flow, &t.to.flow, t.seg
+	from, to, seg := t.flow, t.reverse, t.seg
 	base := seg.Seq - 1
 	if t.is(stack.SYN) {
 		base = seg.Seq
@@ -159,7 +159,7 @@ func (t *telling) analyseBase() {
 // analyseWindow looks at the window, at probes and their answers, and at ACKs
 // that acknowledge nothing new.
 func (t *telling) analyseWindow() {
-	from, to, seg := &t.from.flow, &t.to.flow, t.seg
+	from, to, seg := t.flow, t.reverse, t.seg
 	n, window := t.Len, int(seg.Window)
 	known := from.nextFrame != 0
 	inOrder := known && seg.Seq == from.next
@@ -209,7 +209,7 @@ func (f *flow) edge() stack.Seq {
 
 // analyseUnseen looks at an ACK of more than was seen.
 func (t *telling) analyseUnseen() {
-	to := &t.to.flow
+	to := t.reverse
 	if to.whole.Less(to.next) {
 		to.whole = to.next // said once for a hole
 		t.found |= foundAckLostSegment
@@ -224,7 +224,7 @@ func (t *telling) analyseUnseen() {
 // analyseAgain looks at a segment with octets or flags that may have been seen
 // before.
 func (t *telling) analyseAgain() {
-	from, to, seg := &t.from.flow, &t.to.flow, t.seg
+	from, to, seg := t.flow, t.reverse, t.seg
 	n := t.Len
 	if n > 0 && to.ack != 0 && seg.Seq.Add(n).LessEq(to.ack) {
 		t.found |= foundSpuriousRetransmission
@@ -257,7 +257,7 @@ func (t *telling) analyseAgain() {
 
 // analyseNext follows how far the flow has come.
 func (t *telling) analyseNext() {
-	from, seg := &t.from.flow, t.seg
+	from, seg := t.flow, t.seg
 	next, first := t.Next.Raw, from.nextFrame == 0
 	if t.found.has(foundZeroWindowProbe) {
 		return
@@ -273,7 +273,7 @@ func (t *telling) analyseNext() {
 // analyseOptions takes the options, and what the handshake tells, for the
 // segments to come.
 func (t *telling) analyseOptions() {
-	from, to, opt := &t.from.flow, &t.to.flow, &t.seg.Options
+	from, to, opt := t.flow, t.reverse, &t.seg.Options
 	from.sacked = 0
 	for _, b := range opt.SACK[:min(opt.SACKCount, maxSACK)] {
 		from.sacked += b.Right.Sub(b.Left)

@@ -134,7 +134,7 @@ func (h *Host) Send(seg stack.Segment) {
 
 func (h *Host) frame(seg stack.Segment) *frame {
 	h.sent++
-	return &frame{From: h.point, To: h.peer.point, ID: h.sent, Seg: seg}
+	return &frame{From: h.point, To: h.peer.point, ID: h.sent, Seg: seg, Outcome: new(Outcome)}
 }
 
 // find is the newest end that takes a segment, or nil.

@@ -55,6 +55,15 @@ type frame struct {
 	ICMP    *stack.ICMPError
 	Quoted  int  // with ICMP: the ID of what it quotes; 0: not known
 	Corrupt bool // a bit was flipped on the way
+	Copy    bool // the network made it
+	Outcome *Outcome
+}
+
+// An Outcome is what the network does to a frame behind the middle. It is known
+// once the frame has left its sender.
+type Outcome struct {
+	Lost, Corrupt bool
+	Copies        int // that the network makes of it
 }
 
 // A Crossing is a frame at a capture point.
@@ -131,6 +140,7 @@ func (h *Host) transmit(f *frame, lost bool) bool {
 			at = h.free
 		}
 	}
+	f.Outcome.Lost = lost
 	if lost {
 		return false
 	}
@@ -144,9 +154,12 @@ func (h *Host) transmit(f *frame, lost bool) bool {
 	}
 	damaged := *f
 	damaged.Corrupt = fate.Corrupt || n.chance(out.Corrupt)
+	f.Outcome.Corrupt, f.Outcome.Copies = damaged.Corrupt, copies
 	h.peer.expect(at, &damaged)
+	again := damaged
+	again.Copy = true
 	for i := range copies {
-		h.peer.expect(at.Add(time.Duration(i+1)*max(out.Delay/2, time.Microsecond)), &damaged)
+		h.peer.expect(at.Add(time.Duration(i+1)*max(out.Delay/2, time.Microsecond)), &again)
 	}
 	return true
 }
@@ -171,7 +184,7 @@ func (n *Network) Inject(to *Host, seg stack.Segment) {
 // inject gives the middle's frame its number, and lets it cross the middle.
 func (n *Network) inject(to *Host, f frame) *frame {
 	n.forged++
-	f.From, f.To, f.ID = Middle, to.point, n.forged
+	f.From, f.To, f.ID, f.Outcome = Middle, to.point, n.forged, new(Outcome)
 	n.pass(n.Now, &f)
 	return &f
 }

@@ -89,7 +89,7 @@ func (f *finder) text(n ast.Node) bool {
 		case name == "word":
 			f.add(n.Args[0], true)
 			return false
-		case name == "say":
+		case name == "say" || name == "mark":
 			f.add(n.Args[0], true)
 		case name == "boolFlag" || name == "stringFlag":
 			f.add(n.Args[1], true)

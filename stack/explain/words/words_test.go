@@ -24,8 +24,8 @@ func TestSprintf(t *testing.T) {
 		{Chinese.Sprintf("the system refused to send it, and nothing crossed: %s", syscall.EPERM), "操作系统拒绝发送它，报文段没有发出：操作不允许"},
 		{Chinese.Sprintf("never said %d", 1000), "never said 1000"},
 		{English.Sprintf("rawnc listens on port %d", 8113), "rawnc listens on port 8113"},
-		{Chinese.Printer().Sprintf("%d octets", 64256), "64,256 字节"},
-		{English.Printer().Sprintf("%d octets", 64256), "64,256 octets"},
+		{Chinese.Printer().Sprintf("%d bytes", 64256), "64,256 字节"},
+		{English.Printer().Sprintf("%d bytes", 64256), "64,256 bytes"},
 	} {
 		if test.got != test.want {
 			t.Errorf("%q, want %q", test.got, test.want)
