@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,17 +51,23 @@ func demo(c *cli.Context) error {
 	case c.NArg() > 1:
 		return fmt.Errorf("demo takes one NAME or FILE; %d were given", c.NArg())
 	case c.Bool("list"):
+		if err := alone(c, "list", "lang"); err != nil {
+			return err
+		}
 		return listCatalogue(os.Stdout)
-	case c.String("all") != "":
+	case c.IsSet("all"):
+		if err := alone(c, "all", "lang", "seed"); err != nil {
+			return err
+		}
 		in := language.English // whatever the locale: the same octets on every machine
 		if c.IsSet("lang") {
 			in = lang.Tag
 		}
 		return reference.WriteAll(c.String("all"), seed, in)
 	}
-	name := c.Args().First()
-	if name == "" {
-		name = "article"
+	name := "article"
+	if c.NArg() == 1 {
+		name = c.Args().First()
 	}
 	s, err := loadScript(name)
 	if err != nil {
@@ -92,6 +99,20 @@ func demo(c *cli.Context) error {
 	return failure
 }
 
+// alone refuses what says nothing beside a flag that concerns the whole
+// catalogue.
+func alone(c *cli.Context, flag string, beside ...string) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("--%s concerns the whole catalogue: leave %q out", flag, c.Args().First())
+	}
+	for _, name := range c.LocalFlagNames() {
+		if name != flag && !slices.Contains(beside, name) {
+			return fmt.Errorf("--%s concerns the whole catalogue: leave --%s out", flag, name)
+		}
+	}
+	return nil
+}
+
 func listCatalogue(w io.Writer) error {
 	for _, g := range reference.Catalogue() {
 		fmt.Fprintln(w, lang.Text(g.Title))
@@ -113,15 +134,26 @@ func loadScript(name string) (*script.Script, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return s, err
 	}
-	source, fileErr := os.ReadFile(name)
-	if errors.Is(fileErr, os.ErrNotExist) {
+	file, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is neither a scenario nor a file %q: rawnc demo --list shows the scenarios", name)
 	}
-	if fileErr != nil {
-		return nil, fileErr
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	source, err := io.ReadAll(io.LimitReader(file, maxScript+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(source) > maxScript {
+		return nil, fmt.Errorf("%s has more than %d octets: that is no script", name, maxScript)
 	}
 	return script.Parse(name, string(source))
 }
+
+// maxScript is far more than a script has, in octets.
+const maxScript = 1 << 20
 
 // A player tells of a capture on standard output.
 type player struct {

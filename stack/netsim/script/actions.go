@@ -100,8 +100,12 @@ func readSideAction(w *fault.Words, who fault.Side) (func(*Run) error, error) {
 		_, err := w.Choose("reading")
 		return on(func(_ *Run, s *side) error { s.budget = 0; return nil }), err
 	case "closes":
-		if w.Take("when", who.Other().String(), "does") {
-			return on(func(_ *Run, s *side) error { s.follows = true; return nil }), nil
+		if w.Take("when") {
+			_, err := w.Choose(who.Other().String())
+			if err == nil {
+				_, err = w.Choose("does")
+			}
+			return on(func(_ *Run, s *side) error { s.follows = true; return nil }), err
 		}
 		return on(func(_ *Run, s *side) error { s.closing = true; return nil }), nil
 	case "quits":

@@ -105,9 +105,20 @@ func (s *Script) Run(seed uint64) (*Run, error) {
 		r.net.Flush()
 	}
 	if err := r.settle(); err != nil {
-		return r, &Error{s.Name, s.steps[len(s.steps)-1].line, err}
+		return r, &Error{s.Name, s.lastLine(), err}
+	}
+	if len(r.log) == 0 {
+		return r, &Error{s.Name, s.lastLine(), errors.New(`nothing was sent: let somebody begin, with a line such as "client opens"`)}
 	}
 	return r, nil
+}
+
+// lastLine is where the script ends.
+func (s *Script) lastLine() int {
+	if len(s.steps) == 0 {
+		return 1
+	}
+	return s.steps[len(s.steps)-1].line
 }
 
 // Router is the address in the middle, in the family of the ends.

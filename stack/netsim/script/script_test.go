@@ -260,6 +260,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"client writes hello":              `test:2:15: expected text between " and ", or a number of octets, found "hello"`,
 		"client writes 10":                 `test:2:17: expected octets or octet, found the end of the line`,
 		"client opens twice":               `test:2:14: expected the end of the line, found "twice"`,
+		"client closes when client does":   `test:2:20: expected server, found "client"`,
 		"client has iss -1":                `test:2:16: expected a number, a whole number from 0 to 4294967295, found "-1"`,
 		"client has iss 1, iss":            `test:2:22: expected a number, a whole number from 0 to 4294967295, found the end of the line`,
 		"client has address 1.2.3":         `test:2:20: expected an IPv4 or IPv6 address, found "1.2.3"`,
@@ -316,6 +317,8 @@ func TestFailedExpectations(t *testing.T) {
   in the end, at 40ms: client ESTABLISHED, server CLOSED`,
 		open + "wait 1s\nat 500ms client closes": `test:5: the clock already shows 1s`,
 		"client aborts":                          `test:2: there is no connection`,
+		"client writes 5 octets":                 `test:2: nothing was sent: let somebody begin, with a line such as "client opens"`,
+		"":                                       `test:1: nothing was sent: let somebody begin, with a line such as "client opens"`,
 	} {
 		run, err := parse(t, source).Run(1)
 		var failed *script.Error
