@@ -32,9 +32,9 @@ type Conn struct {
 	canRead, canWrite cond
 	readBy, writeBy   limit
 	closed            bool
-	buried            bool  // has ended, and is remembered for a moment
-	sendErr           error // the last packet that the system refused to send
-	tooBig            bool  // because the way may carry no packet of that size any more
+	grave             *time.Timer // set when it has ended, and is remembered for a moment
+	sendErr           error       // the last packet that the system refused to send
+	tooBig            bool        // because the way may carry no packet of that size any more
 	linkErr           error
 	ipID              uint16
 	touched           bool // packets of the batch at hand were for it

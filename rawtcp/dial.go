@@ -207,7 +207,7 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 		return nil, err
 	}
 	id := pair{unzoned(local), unzoned(remote)}
-	if old := h.conns[id]; old != nil && old.buried {
+	if old := h.conns[id]; old != nil && old.grave != nil {
 		h.remove(old)
 	} else if old != nil {
 		h.release(port)

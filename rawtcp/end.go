@@ -21,13 +21,12 @@ func (h *Host) bury(c *Conn) {
 		h.remove(c)
 		return
 	}
-	if c.buried {
+	if c.grave != nil {
 		return
 	}
-	c.buried = true
 	c.letGo()
 	c.lastWords()
-	time.AfterFunc(graveTime, func() {
+	c.grave = time.AfterFunc(graveTime, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.remove(c)
@@ -54,6 +53,9 @@ func (h *Host) remove(c *Conn) {
 	c.lastWords()
 	delete(h.conns, id)
 	c.letGo()
+	if c.grave != nil {
+		c.grave.Stop()
+	}
 	if c.index >= 0 {
 		heap.Remove(&h.deadlines, c.index)
 	}
@@ -91,7 +93,7 @@ func (h *Host) Shutdown(ctx context.Context) error {
 
 func (h *Host) busy() bool {
 	for _, c := range h.conns {
-		if c.closed && !c.buried && (c.held != nil || c.tcp.State() != stack.StateTimeWait) {
+		if c.closed && c.grave == nil && (c.held != nil || c.tcp.State() != stack.StateTimeWait) {
 			return true
 		}
 	}

@@ -39,10 +39,11 @@ type span struct{ from, to int }
 const maxHeld = 256
 
 // receiveBuffer holds what has arrived: first the octets in order, ready to be
-// read, then runs that arrived ahead of a hole.
+// read, then runs that arrived ahead of a hole. What arrived first stays: octets
+// that come again, whatever they are, replace nothing.
 type receiveBuffer struct {
 	limit int
-	data  memory // the first next octets are ready; held runs follow at their places
+	data  pages  // the first next octets are ready; held runs follow at their places
 	next  int    // the place of RCV.NXT in data
 	spans []span // held runs, in order, apart from each other, from next
 	last  span   // the run that grew last: the first SACK block (RFC 2018, section 4)
@@ -72,8 +73,7 @@ func (b *receiveBuffer) reach() int {
 // dropHeld forgets what is not in order.
 func (b *receiveBuffer) dropHeld() {
 	b.spans = nil
-	b.data.buf = b.data.buf[:b.data.start+b.next]
-	b.data.drop(0)
+	b.data.keep(b.next)
 }
 
 // overlap is the first part of n octets from off that is held already.
@@ -99,8 +99,16 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 	if off > 0 && i == j && len(b.spans) >= maxHeld {
 		return 0, false
 	}
-	b.data.resize(max(b.data.len(), b.next+off+len(p)))
-	copy(b.data.bytes()[b.next+off:], p)
+	at, end := off, off+len(p)
+	for _, h := range b.spans[i:j] {
+		if at < h.from {
+			b.data.write(b.next+at, p[at-off:h.from-off])
+		}
+		at = max(at, h.to)
+	}
+	if at < end {
+		b.data.write(b.next+at, p[at-off:])
+	}
 	if s.from > 0 {
 		b.spans = slices.Replace(b.spans, i, j, s)
 		b.last = s
@@ -118,8 +126,10 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 
 // read takes octets that are ready.
 func (b *receiveBuffer) read(p []byte) int {
-	n := copy(p, b.data.bytes()[:b.next])
-	b.next -= n
-	b.data.drop(n)
+	n := min(len(p), b.next)
+	b.data.read(p[:n])
+	if b.next -= n; b.next == 0 && len(b.spans) == 0 {
+		b.data.keep(0)
+	}
 	return n
 }

@@ -49,7 +49,9 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 		return true
 	}
 	c.verdict = VerdictOutsideWindow
-	if n > 0 && seg.Next().LessEq(c.rcv.nxt) {
+	// A peer sends again at most what it had in flight: a window. What lies further
+	// back it did not send now.
+	if n > 0 && seg.Next().LessEq(c.rcv.nxt) && c.rcv.nxt.Sub(seg.Seq) <= c.cfg.ReceiveBuffer {
 		c.verdict = VerdictOldData
 	}
 	if seg.Flags.Has(RST) {
@@ -64,11 +66,7 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 	if c.verdict == VerdictOldData && !seg.Flags.Has(SYN) {
 		c.owe(ReasonOldDataACK)
 		c.arrivedTwice(seg.Seq, seg.Seq.Add(len(seg.Payload)))
-		// Echoed, its timestamp lets the peer measure that much. What lies more than
-		// a window back was not sent by a peer that is alive.
-		if c.rcv.nxt.Sub(seg.Seq) <= c.cfg.ReceiveBuffer {
-			c.ts.update(seg, now)
-		}
+		c.ts.update(seg, now) // echoed, its timestamp lets the peer measure that much
 		// The ACK in it is as good as any (RFC 9293, section 3.10.7.4, fifth step).
 		if seg.Flags.Has(ACK) && c.snd.una.Less(seg.Ack) && seg.Ack.LessEq(c.ackLimit()) {
 			c.stripText(seg)

@@ -62,10 +62,19 @@ func (c *Conn) Check() error {
 	}
 	end := 0
 	for _, s := range c.in.spans {
-		if s.from <= end || s.to <= s.from || c.in.next+s.to > c.in.data.len() {
-			return wrong("held runs %v, after %d of %d", c.in.spans, c.in.next, c.in.data.len())
+		if s.from <= end || s.to <= s.from {
+			return wrong("held runs %v", c.in.spans)
 		}
 		end = s.to
+	}
+	pages := 0
+	for _, p := range c.in.data.list {
+		if p != nil {
+			pages++
+		}
+	}
+	if most := c.cfg.ReceiveBuffer/pageSize + 2; pages > most || c.in.ready() == 0 && c.in.held() == 0 && pages > 0 {
+		return wrong("%d pages for %d octets to read and %d held", pages, c.in.ready(), c.in.held())
 	}
 	if c.state >= StateSynReceived && !c.rcv.hasFIN && c.rcvWnd() > c.in.room() {
 		return wrong("a window of %d offered, there is room for %d", c.rcvWnd(), c.in.room())
@@ -106,4 +115,15 @@ func (c *Conn) Runs() int { return len(c.board.runs) }
 // SkipTo is as if everything up to seq had been sent and acknowledged.
 func (c *Conn) SkipTo(seq Seq) {
 	c.snd.una, c.snd.nxt, c.snd.wl2, c.snd.up, c.out.base = seq, seq, seq, seq, seq
+}
+
+// BufferMemory is what the buffers take, in octets.
+func (c *Conn) BufferMemory() int {
+	n := cap(c.out.data.buf)
+	for _, p := range c.in.data.list {
+		if p != nil {
+			n += pageSize
+		}
+	}
+	return n
 }

@@ -51,14 +51,30 @@ func (p *Pair) wire() error {
 		return err
 	}
 	for _, h := range []*Host{p.A, p.B} {
-		for _, addr := range []netip.Prefix{
-			netip.PrefixFrom(h.IPv4, 24),
-			netip.PrefixFrom(h.IPv6, 64),
-			netip.PrefixFrom(h.LinkLocal.WithZone(""), 64),
-		} {
-			if err := h.addAddress(addr, netip.Addr{}); err != nil {
-				return err
-			}
+		if err := h.addAddresses(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Address is the host's address of a family.
+func (h *Host) Address(v6 bool) netip.Addr {
+	if v6 {
+		return h.IPv6
+	}
+	return h.IPv4
+}
+
+// addAddresses makes the host's addresses usable.
+func (h *Host) addAddresses() error {
+	for _, addr := range []netip.Prefix{
+		netip.PrefixFrom(h.IPv4, 24),
+		netip.PrefixFrom(h.IPv6, 64),
+		netip.PrefixFrom(h.LinkLocal.WithZone(""), 64),
+	} {
+		if err := h.addAddress(addr, netip.Addr{}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/vishvananda/netlink"
 )
@@ -57,10 +56,8 @@ func (s *Switch) wire(n int) (err error) {
 		if err := s.bridge.conn.LinkSetMaster(link, bridge); err != nil {
 			return err
 		}
-		for _, addr := range []netip.Prefix{netip.PrefixFrom(h.IPv4, 24), netip.PrefixFrom(h.IPv6, 64)} {
-			if err := h.addAddress(addr, netip.Addr{}); err != nil {
-				return err
-			}
+		if err := h.addAddresses(); err != nil {
+			return err
 		}
 	}
 	return nil
