@@ -43,7 +43,7 @@ func newAudit(t testing.TB, at *lab.Host, asked ...netip.Addr) *audit {
 	stop := capture(t, at, asked[0], func(sent bool, b []byte) {
 		p := a.wire.packet(sent, b)
 		if sent && p != nil {
-			h := maphash.Bytes(a.seed, b)
+			h := a.hash(b)
 			a.seen[h] = append(a.seen[h], idOf(p))
 		}
 	})
@@ -86,9 +86,23 @@ func (a *audit) Tap(e *rawtcp.Event) {
 	defer a.mu.Unlock()
 	a.tap.why, a.tap.judgment = e.Reason.Kind, e.Judgment
 	if e.Sent {
-		a.sent[maphash.Bytes(a.seed, e.Packet)]++
+		a.sent[a.hash(e.Packet)]++
 	}
 	a.tap.packet(e.Sent, e.Packet)
+}
+
+// hash identifies a packet. A checksum of 0 and one of 0xffff are the same to TCP, and
+// where it is left to the kernel that writes the latter.
+func (a *audit) hash(b []byte) uint64 {
+	at := 20 + 16
+	if b[0]>>4 == 6 {
+		at = 40 + 16
+	}
+	if at+2 <= len(b) && binary.BigEndian.Uint16(b[at:]) == 0xffff {
+		b = slices.Clone(b)
+		b[at], b[at+1] = 0, 0
+	}
+	return maphash.Bytes(a.seed, b)
 }
 
 // compare finds the packets that only one of the two has seen.
