@@ -5,6 +5,9 @@ import (
 	"io"
 	"net"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rawnc/rawtcp"
 	"rawnc/rawtcp/lab"
@@ -93,15 +96,26 @@ func BenchmarkLink(b *testing.B) {
 				}
 				link.WriteBatch(batch[:1]) // finds the neighbour
 				b.SetBytes(int64(len(batch) * tt.size))
+				start := cpuTime(b)
 				for b.Loop() {
 					if _, err := link.WriteBatch(batch); err != nil {
 						b.Fatal(err)
 					}
 				}
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(batch)*tt.size/mss), "ns/MSS")
+				b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N*len(batch)*tt.size/mss), "CPU-ns/MSS")
 			})
 		}
 	}
+}
+
+// cpuTime is what this process has used, which says more than the clock where
+// others work on the same machine.
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func onOff(on bool) string {
