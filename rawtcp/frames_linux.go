@@ -76,5 +76,7 @@ func putVnet(b []byte, p *Outgoing) {
 
 // bigEndian is v as it must stand in memory.
 func bigEndian(v uint16) uint16 {
-	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], v)
+	return binary.NativeEndian.Uint16(b[:])
 }

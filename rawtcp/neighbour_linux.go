@@ -13,9 +13,10 @@ import (
 // routes is the kernel's knowledge of where packets leave and who takes them
 // first. It asks once, and again when the kernel tells of a change.
 type routes struct {
-	kernel *netlink.Handle
-	news   int // a netlink socket
-	known  map[journey]*way
+	kernel  *netlink.Handle
+	news    int     // a netlink socket
+	message [1]byte // read from it; what it says does not matter
+	known   map[journey]*way
 }
 
 // A journey is from where to where, with the zone of a link-local destination.
@@ -63,9 +64,8 @@ func (r *routes) close() {
 
 // heed forgets what it knows when the kernel tells of any change.
 func (r *routes) heed() {
-	var message [1]byte // what it is does not matter
 	for {
-		switch _, err := unix.Read(r.news, message[:]); err {
+		switch _, err := unix.Read(r.news, r.message[:]); err {
 		case nil, unix.ENOBUFS: // some were missed
 			clear(r.known)
 		case unix.EINTR:
