@@ -75,11 +75,28 @@ func (r *routes) heed() {
 	}
 }
 
-// to is the way of a packet.
+// find is the way of a journey. That it leads where no packet socket can send is
+// an error.
+func (r *routes) find(src, dst netip.Addr) (*way, error) {
+	if w := r.known[journey{src, dst}]; w != nil {
+		return w, nil
+	}
+	w, err := r.ask(src, dst)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.known) >= mostKnown {
+		clear(r.known)
+	}
+	r.known[journey{src, dst}] = w
+	return w, nil
+}
+
+// to is the way of a packet that leaves now.
 func (r *routes) to(src, dst netip.Addr) *way {
-	w := r.known[journey{src, dst}]
-	if w == nil {
-		w, _ = r.ask(src, dst)
+	w, err := r.find(src, dst)
+	if err != nil {
+		return &way{}
 	}
 	if w.stale {
 		// To tell the kernel so takes CAP_NET_ADMIN. But it sees what the raw
@@ -91,33 +108,30 @@ func (r *routes) to(src, dst netip.Addr) *way {
 	return w
 }
 
-// ask asks the kernel for a way. That it leads where no packet socket can send
-// is an error, and a way for the raw socket.
-func (r *routes) ask(src, dst netip.Addr) (w *way, err error) {
-	w = new(way)
-	if len(r.known) >= mostKnown {
-		clear(r.known)
-	}
-	r.known[journey{src, dst}] = w
+// ask asks the kernel for a way.
+func (r *routes) ask(src, dst netip.Addr) (*way, error) {
 	zone, err := zoneIndex(r.news, dst.Zone())
 	if err != nil {
-		return w, err
+		return nil, err
 	}
 	found, err := r.kernel.RouteGetWithOptions(dst.AsSlice(), &netlink.RouteGetOptions{SrcAddr: src.AsSlice(), OifIndex: int(zone)})
-	if err != nil || len(found) == 0 {
-		return w, os.NewSyscallError("netlink RTM_GETROUTE", err)
+	if err == nil && len(found) == 0 {
+		err = unix.ENETUNREACH
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("netlink RTM_GETROUTE", err)
 	}
 	link, err := r.kernel.LinkByIndex(found[0].LinkIndex)
 	if err != nil {
-		return w, os.NewSyscallError("netlink RTM_GETLINK", err)
+		return nil, os.NewSyscallError("netlink RTM_GETLINK", err)
 	}
 	device := link.Attrs()
 	switch device.EncapType {
 	case "ether":
 	case "loopback": // where IPv4 takes no packet from a packet socket: its route is unknown
-		return w, nil
+		return &way{}, nil
 	default:
-		return w, fmt.Errorf("the way to %v is through %s, which is no Ethernet (%s): a packet socket cannot send there, a raw one can", dst, device.Name, device.EncapType)
+		return nil, fmt.Errorf("the way to %v is through %s, which is no Ethernet (%s): a packet socket cannot send there, a raw one can", dst, device.Name, device.EncapType)
 	}
 	next, family := dst.AsSlice(), unix.AF_INET
 	if dst.Is6() {
@@ -128,9 +142,9 @@ func (r *routes) ask(src, dst netip.Addr) (w *way, err error) {
 	}
 	neighbours, err := r.kernel.NeighListExecute(netlink.Ndmsg{Family: uint8(family), Index: uint32(device.Index)})
 	if err != nil {
-		return w, os.NewSyscallError("netlink RTM_GETNEIGH", err)
+		return nil, os.NewSyscallError("netlink RTM_GETNEIGH", err)
 	}
-	w.index, w.mtu, w.own = device.Index, device.MTU, device.HardwareAddr
+	w := &way{index: device.Index, mtu: device.MTU, own: device.HardwareAddr}
 	if mtu := found[0].MTU; mtu > 0 {
 		w.mtu = min(w.mtu, mtu)
 	}

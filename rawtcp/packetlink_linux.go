@@ -45,7 +45,8 @@ func (l *packetLink) Route(dst netip.Addr) (Route, error) {
 	if err := l.open(); err != nil {
 		return Route{}, err
 	}
-	way, err := l.routes.ask(route.Src.WithZone(""), dst)
+	l.routes.heed()
+	way, err := l.routes.find(route.Src.WithZone(""), dst)
 	if err != nil {
 		return Route{}, err
 	}

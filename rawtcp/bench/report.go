@@ -73,7 +73,7 @@ func (c *comparison) values(name string, of func(result) float64) []float64 {
 }
 
 // report is all comparisons in Markdown: first how fast all were in proportion
-// to the kernel, then the figures.
+// to the first contender and at what cost, then the figures.
 func report(all []comparison) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\n", machine())
@@ -85,22 +85,23 @@ func report(all []comparison) string {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "| |")
-	for _, name := range names {
-		fmt.Fprintf(&b, " %s |", name)
-	}
-	fmt.Fprintf(&b, "\n|---|%s\n", strings.Repeat("---|", len(names)))
-	for _, c := range all {
-		fmt.Fprintf(&b, "| %s: %s |", c.title, c.job)
-		for _, name := range names {
-			if c.results[name] == nil {
-				b.WriteString(" |")
-			} else {
-				fmt.Fprintf(&b, " %.2f |", median(c.ratios(name, c.rate)))
+	matrix := func(title string, of func(c *comparison, r result) float64) {
+		fmt.Fprintf(&b, "| %s | %s |\n|---|%s\n", title, strings.Join(names, " | "), strings.Repeat("---|", len(names)))
+		for _, c := range all {
+			fmt.Fprintf(&b, "| %s: %s |", c.title, c.job)
+			for _, name := range names {
+				if c.results[name] == nil {
+					b.WriteString(" |")
+				} else {
+					fmt.Fprintf(&b, " %.2f |", median(c.ratios(name, func(r result) float64 { return of(&c, r) })))
+				}
 			}
+			b.WriteString("\n")
 		}
 		b.WriteString("\n")
 	}
+	matrix("rate, of "+names[0]+"'s", (*comparison).rate)
+	matrix("CPU, of "+names[0]+"'s", (*comparison).cpu)
 	for _, c := range all {
 		rate, cpu := c.units()
 		fmt.Fprintf(&b, "\n%s: **%s**, %d rounds\n\n", c.title, c.job, len(c.results[c.names[0]]))
