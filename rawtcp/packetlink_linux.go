@@ -57,12 +57,9 @@ func (l *packetLink) Route(dst netip.Addr) (Route, error) {
 }
 
 // open opens the sockets, in the network namespace of the caller.
-func (l *packetLink) open() (err error) {
+func (l *packetLink) open() error {
 	if l.fd != 0 {
 		return nil
-	}
-	if err := l.routes.open(); err != nil {
-		return err
 	}
 	// Protocol 0: it receives nothing.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
@@ -72,9 +69,14 @@ func (l *packetLink) open() (err error) {
 	if err != nil {
 		return os.NewSyscallError("socket", err)
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
+	if err = unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
+		err = os.NewSyscallError("setsockopt PACKET_VNET_HDR", err)
+	} else {
+		err = l.routes.open()
+	}
+	if err != nil {
 		unix.Close(fd)
-		return os.NewSyscallError("setsockopt PACKET_VNET_HDR", err)
+		return err
 	}
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, bufferSize) != nil {
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bufferSize)

@@ -104,7 +104,7 @@ func report(all []comparison) string {
 	matrix("CPU, of "+names[0]+"'s", (*comparison).cpu)
 	for _, c := range all {
 		rate, cpu := c.units()
-		fmt.Fprintf(&b, "\n%s: **%s**, %d rounds\n\n", c.title, c.job, len(c.results[c.names[0]]))
+		fmt.Fprintf(&b, "%s: **%s**, %d rounds\n\n", c.title, c.job, len(c.results[c.names[0]]))
 		fmt.Fprintf(&b, "| | rate of %[1]s's | CPU of %[1]s's | %[2]s | %[3]s |\n|---|---|---|---|---|\n", c.names[0], rate, cpu)
 		for _, name := range c.names {
 			label := name
@@ -114,8 +114,9 @@ func report(all []comparison) string {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", label, spread(c.ratios(name, c.rate)), spread(c.ratios(name, c.cpu)),
 				spread(c.values(name, c.rate)), spread(c.values(name, c.cpu)))
 		}
+		b.WriteString("\n")
 	}
-	return b.String()
+	return strings.TrimSpace(b.String()) + "\n"
 }
 
 // machine says where this was measured.
