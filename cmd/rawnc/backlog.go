@@ -1,6 +1,9 @@
 package main
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // A backlog holds what is to be done, one thing after the other, behind the
 // back of whoever asks for it. What it cannot keep up with is left out, and
@@ -19,6 +22,10 @@ type backlog struct {
 // maxQueued bounds the octets that wait.
 const maxQueued = 64 << 20
 
+// gather is how long one batch follows the other at least. To be woken for every
+// packet would cost as much as to send it.
+const gather = time.Millisecond
+
 // newBacklog starts to do what comes, in batches: work does one.
 func newBacklog(work func([]func())) *backlog {
 	b := &backlog{done: make(chan struct{})}
@@ -27,6 +34,7 @@ func newBacklog(work func([]func())) *backlog {
 		defer close(b.done)
 		for batch := b.next(); batch != nil; batch = b.next() {
 			work(batch)
+			time.Sleep(gather)
 		}
 	}()
 	return b
