@@ -81,6 +81,7 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 	if c.state.Synchronized() {
 		c.believeTooBig(now, s)
 		c.board.join(i, c.room())
+		s = &c.board.runs[i]
 		edge := c.snd.una.Add(c.snd.wnd)
 		if !s.seq.Less(edge) { // the window has shrunk: SHLD-16
 			return Reason{}, false

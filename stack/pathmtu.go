@@ -29,9 +29,9 @@ const (
 	// 1191's 68 octets have not.
 	leastMTU = 128
 
-	// What every path of today carries (Linux has the same for IPv4), and a
-	// forger can do no harm with.
-	saneMTUIPv4 = 552
+	// What every path of today carries, and a forger can do little harm with: what
+	// RFC 1191, section 7, has below are the serial lines of its time.
+	saneMTUIPv4 = 508
 	leastIPv6   = 1280 // RFC 8200, section 5
 
 	// How many timeouts in a row make a black hole: R1 (RFC 4821, section 7.7).
@@ -133,9 +133,6 @@ func (c *Conn) packetTooBig(now time.Time, e *ICMPError) Verdict {
 	}
 	i := c.board.find(e.Seq)
 	s := &c.board.runs[i] // there is one, for the number is in flight
-	if s.seq != e.Seq {
-		return VerdictForgedICMP
-	}
 	p, mtu := &c.path, e.MTU
 	if mtu < 68 && !c.cfg.IPv6 { // an old router does not say (RFC 1191, section 5)
 		mtu = plateauBelow(int(s.size))
@@ -146,8 +143,10 @@ func (c *Conn) packetTooBig(now time.Time, e *ICMPError) Verdict {
 	switch {
 	case c.cfg.IPv6 && mtu < leastIPv6: // RFC 8201, section 4
 		return VerdictWrongMTU
-	case int(s.size) <= mtu, e.Size != 0 && e.Size < int(s.size): // larger: GRO has joined some
+	case int(s.size) <= mtu:
 		return VerdictWrongMTU
+	case s.seq != e.Seq, e.Size != 0 && e.Size < int(s.size): // larger: GRO has joined some
+		return VerdictForgedICMP
 	case mtu < p.low || mtu < c.saneMTU():
 		s.tooBig = uint16(mtu)
 		return VerdictDoubtfulMTU

@@ -61,9 +61,8 @@ func TestPacketTooBig(t *testing.T) {
 	was := cwnd(d)
 	d.same("heeded", d.tooBig(1, 1040), true)
 	d.expect("ACK", seq(1), length(1000), why(stack.ReasonTooBig, 1040))
-	d.expect("ACK", seq(1001), length(460), why(stack.ReasonTooBig))
-	d.expect("ACK", seq(1461), length(1000))
-	d.expect("PSH,ACK", seq(2461), length(460))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonTooBig))
+	d.expect("PSH,ACK", seq(2001), length(920), why(stack.ReasonTooBig))
 	d.same("cwnd", cwnd(d), was)
 	d.mtu(1040)
 	d.tooBig(1461, 1040) // of the second one as well: known already
@@ -81,7 +80,7 @@ func TestPacketTooBigLimits(t *testing.T) {
 		ipv6      bool
 		says, mtu int
 	}{
-		{false, 1500, 1500}, {false, 9000, 1500}, {false, 1499, 1499}, {false, 552, 552},
+		{false, 1500, 1500}, {false, 9000, 1500}, {false, 1499, 1499}, {false, 508, 508},
 		{true, 1500, 1500}, {true, 1280, 1280},
 		{true, 1279, 1500}, {true, 0, 1500}, // RFC 8201, section 4: discarded
 		{true, 1<<31 - 1, 1500},
@@ -108,12 +107,14 @@ func TestPlateaus(t *testing.T) {
 	d.expect("ACK", seq(1), length(1452), why(stack.ReasonTooBig, 1492))
 	d.tooBig(1, 0)
 	d.mtu(1006)
+	d.tooBig(1, 0)
+	d.mtu(508)
 	d.out = nil
 	d.tooBig(1, 0)
-	d.mtu(1006) // less is not believed at once
+	d.mtu(508) // less is not believed at once
 	d.silence()
-	d.expect("ACK", seq(1), length(508-40), why(stack.ReasonTooBig, 508)) // it went out three times before
-	d.mtu(508)
+	d.expect("ACK", seq(1), length(296-40), why(stack.ReasonTooBig, 296)) // it went out four times before
+	d.mtu(296)
 }
 
 // RFC 5927, section 4.1, and what no router can have said of the segment.
@@ -371,7 +372,7 @@ func TestBlackHoleAgain(t *testing.T) {
 		cfg  stack.Config
 		mtus []int // of the packets that time out
 	}{
-		{stack.Config{}, []int{1500, 1500, 1500, 1200, 1200, 1200, 552, 552, 552, 552}},
+		{stack.Config{}, []int{1500, 1500, 1500, 1200, 1200, 1200, 508, 508, 508, 508}},
 		{stack.Config{IPv6: true}, []int{1500, 1500, 1500, 1280, 1280, 1280, 1280, 1280}},
 		{stack.Config{BaseMTU: 1400}, []int{1500, 1500, 1500, 1400, 1400}},
 		{stack.Config{BaseMTU: -1}, []int{1500, 1500, 1500, 1500, 1500, 1500, 1500}},

@@ -175,10 +175,17 @@ func (b *scoreboard) split(i int, at Seq) {
 // join makes one run of run i and the lost ones behind it, as far as they fit
 // into size octets.
 func (b *scoreboard) join(i, size int) {
-	s, j := &b.runs[i], i+1
-	for j < len(b.runs) && b.runs[j].lost && b.runs[j].end.Sub(s.seq) <= size {
-		s.times = max(s.times, b.runs[j].times)
+	j := i + 1
+	for j < len(b.runs) && b.runs[j].lost && b.runs[j].end.Sub(b.runs[i].seq) <= size {
 		j++
+	}
+	if rest := size - b.runs[j-1].end.Sub(b.runs[i].seq); rest > 0 && j < len(b.runs) && b.runs[j].lost {
+		b.split(j, b.runs[j].seq.Add(rest))
+		j++
+	}
+	s := &b.runs[i]
+	for _, more := range b.runs[i+1 : j] {
+		s.times = max(s.times, more.times)
 	}
 	s.end = b.runs[j-1].end
 	b.runs = slices.Delete(b.runs, i+1, j)

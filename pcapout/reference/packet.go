@@ -40,10 +40,10 @@ func pack(run *script.Run, c *netsim.Crossing) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	b = append(b, c.Seg.Payload...)
 	if c.ICMP != nil {
 		return appendICMP(nil, run.Router(), p.Src, c, b), nil
 	}
-	b = append(b, c.Seg.Payload...)
 	if c.Corrupt {
 		corrupt(b, len(c.Seg.Payload))
 	}
@@ -64,10 +64,21 @@ func corrupt(b []byte, payload int) {
 	b[header+15] ^= 1
 }
 
-// appendICMP appends the packet of an ICMP error that quotes the headers of
-// another (RFC 792, RFC 4443).
+// The most that the packet of an ICMP error holds: of the packet that it is about
+// it quotes as much as fits (RFC 1812, section 4.3.2.3; RFC 4443, section 3).
+const (
+	icmpMost   = 576
+	icmpv6Most = 1280
+)
+
+// appendICMP appends the packet of an ICMP error about another (RFC 792, RFC 4443).
 func appendICMP(b []byte, from, to netip.Addr, c *netsim.Crossing, quoted []byte) []byte {
-	length := 8 + len(quoted)
+	most := icmpMost - 20
+	if from.Is6() {
+		most = icmpv6Most - 40
+	}
+	length := min(8+len(quoted), most)
+	quoted = quoted[:length-8]
 	var ip []byte
 	if from.Is4() {
 		ip = make([]byte, 20)

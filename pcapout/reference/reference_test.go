@@ -169,6 +169,7 @@ type element struct {
 	Name   string    `xml:"name,attr"`
 	Show   string    `xml:"show,attr"`
 	Fields []element `xml:"field"`
+	Protos []element `xml:"proto"` // what an ICMP error quotes
 }
 
 func dissect(t *testing.T, name string, c *reference.Capture) []dissection {
@@ -208,6 +209,9 @@ func dissect(t *testing.T, name string, c *reference.Capture) []dissection {
 				d.expert = append(d.expert, proto.Name)
 			}
 			d.read(proto.Fields)
+			for _, quoted := range proto.Protos { // by an ICMP error
+				d.read(quoted.Fields)
+			}
 		}
 		slices.Sort(d.expert)
 		d.expert = slices.Compact(d.expert)

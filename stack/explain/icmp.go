@@ -17,7 +17,7 @@ func ICMP(e *stack.ICMPError, j *stack.Judgment, say *words.Language) []string {
 	case stack.VerdictForgedICMP:
 		return append(why, say.Text("our stack does not believe it: no segment that it could be about is in flight, so it is forged or late (RFC 5927)"))
 	case stack.VerdictWrongMTU:
-		return append(why, say.Text("our stack does not believe it: no router can say so of a packet of that size"))
+		return append(why, say.Text("our stack changes nothing: it sends that segment in no larger packets, or no link may carry so little"))
 	case stack.VerdictDoubtfulMTU:
 		return append(why, say.Text("our stack believes it once the segment has to be sent again: until now, larger packets have arrived, or no path carries so little (RFC 5927)"))
 	}

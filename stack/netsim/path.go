@@ -26,8 +26,10 @@ type Path struct {
 	Rate  int
 	Queue int
 	// MTU is the largest packet, in octets, that the router in the middle
-	// passes on; 0 for no limit. For a larger one it sends an ICMP error back.
-	MTU int
+	// passes on; 0 for no limit. For a larger one it sends an ICMP error back,
+	// unless it is Mute.
+	MTU  int
+	Mute bool
 	// IPv6 makes the IP header 40 octets long.
 	IPv6 bool
 	// Coalesce is how long the receiver's network card holds a data segment
@@ -116,11 +118,13 @@ func (h *Host) transmit(f *frame, lost bool) bool {
 	}
 	lost = lost || fate.Drop || n.chance(out.Loss)
 	if size := out.size(&f.Seg); out.MTU > 0 && size > out.MTU && fate.ICMP == nil {
-		kind := stack.ICMPPacketTooBig
-		fate.ICMP = &kind
+		if kind := stack.ICMPPacketTooBig; !out.Mute {
+			fate.ICMP = &kind
+		}
+		lost = lost || out.Mute
 	}
 	if fate.ICMP != nil && !lost {
-		e := &stack.ICMPError{Kind: *fate.ICMP, Seq: f.Seg.Seq, From: n.Router}
+		e := &stack.ICMPError{Kind: *fate.ICMP, Seq: f.Seg.Seq, Size: out.size(&f.Seg), From: n.Router}
 		if e.Kind == stack.ICMPPacketTooBig {
 			e.MTU = out.MTU
 		}

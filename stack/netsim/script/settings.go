@@ -135,5 +135,6 @@ var networkSettings = []setting[paths]{
 	})},
 	{[]string{"queue"}, number(1, 1e6, func(p paths, n int64) { p.each(func(s *side) { s.host.Out.Queue = int(n) }) })},
 	{[]string{"mtu"}, number(68, 65535, func(p paths, n int64) { p.each(func(s *side) { s.host.Out.MTU = int(n) }) })},
+	{[]string{"no", "ICMP"}, flag(func(p paths) { p.each(func(s *side) { s.host.Out.Mute = true }) })},
 	{[]string{"coalescing"}, duration(func(p paths, d time.Duration) { p.each(func(s *side) { s.host.Out.Coalesce = d }) })},
 }
