@@ -54,8 +54,8 @@ func reject(t *testing.T, at *lab.Host, v6 bool, port uint16, with string) {
 	}
 }
 
-// TestRejected: an ICMP error ends an attempt to connect, and says what and
-// from whom. Another connection of the host takes no notice.
+// MUST-54: an ICMP error ends an attempt to connect, and says what and from whom.
+// Another connection of the host takes no notice.
 func TestRejected(t *testing.T) {
 	labtest.NeedPrograms(t, "nft")
 	t.Parallel()

@@ -52,7 +52,7 @@ func (k ICMPKind) String() string { return icmpNames[k] }
 func (e *ICMPError) Error() string {
 	what := e.Kind.String()
 	if e.Kind == ICMPPacketTooBig && e.MTU > 0 {
-		what = fmt.Sprintf("packet too big for a link of %d octets", e.MTU)
+		what = fmt.Sprintf("packet too big for a link of %d bytes", e.MTU)
 	}
 	return what + ", says " + e.From.String()
 }

@@ -87,6 +87,7 @@ func (c *Conn) setMTU(mtu int) {
 	c.path.mtu = mtu
 	c.snd.mss = mtu - c.overhead()
 	c.cc.setMSS(c.snd.mss)
+	c.loss.frto.before.setMSS(c.snd.mss)
 }
 
 // LowerMTU tells the connection that the path carries packets of at most mtu
@@ -114,6 +115,7 @@ func (c *Conn) lowerMTU(now time.Time, mtu int) bool {
 		return false
 	}
 	c.loss.again = ReasonTooBig
+	c.loss.frto.step = frtoOff // now it is known why nothing came
 	for i := range c.board.runs {
 		if s := &c.board.runs[i]; int(s.size) > mtu {
 			c.board.markLost(s)

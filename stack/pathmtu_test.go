@@ -174,6 +174,18 @@ func TestDoubtfulPacketTooBigIsLost(t *testing.T) {
 	d.mtu(1300)
 }
 
+// It explains the timeout: F-RTO need not look for another reason (RFC 5682).
+func TestPacketTooBigAfterTimeout(t *testing.T) {
+	d := full(t, stack.Config{})
+	d.silence()
+	d.expect("ACK", seq(1), length(1460), why(stack.ReasonRetransmitTimeout, 1))
+	d.tooBig(1, 1300)
+	d.expect("ACK", seq(1), length(1260), why(stack.ReasonTooBig, 1300))
+	d.expectNothing()
+	d.acks(1261)
+	d.expect("ACK", seq(1261), length(1260), why(stack.ReasonTooBig, 1300))
+}
+
 // The system knows that its own link carries less.
 func TestLowerMTU(t *testing.T) {
 	d := full(t, stack.Config{})

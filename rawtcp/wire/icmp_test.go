@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -100,6 +101,67 @@ func TestParseICMPKinds(t *testing.T) {
 	}
 }
 
+// What is quoted may have IPv4 options or IPv6 extension headers, more than eight
+// octets of TCP, and padding behind it (RFC 4884, section 5).
+func TestParseICMPQuotes(t *testing.T) {
+	p4, _ := ours(t, true)
+	p6, _ := ours(t, false)
+	v4, v6 := encode(t, p4), encode(t, p6)
+	withOptions := slices.Concat([]byte{4<<4 | 7}, v4[1:20], []byte{7, 7, 4, 0, 0, 0, 0, 0}, v4[20:]) // record route
+	withOptions[3] += 8
+	withHeaders := slices.Concat(v6[:40],
+		[]byte{60, 0, 1, 4, 0, 0, 0, 0}, // hop by hop
+		[]byte{44, 0, 1, 4, 0, 0, 0, 0}, // destination options
+		[]byte{6, 0, 0, 0, 0, 0, 0, 1},  // an atomic fragment (RFC 6946)
+		v6[40:])
+	withHeaders[5] += 24
+	withHeaders[6] = 0
+	oversized := slices.Clone(v6) // a jumbogram, or what a network card was to cut
+	oversized[4], oversized[5] = 0, 0
+	for name, tc := range map[string]struct {
+		v4    bool
+		quote []byte
+		size  int
+	}{
+		"eight octets":              {true, v4[:28], len(v4)},
+		"eight octets, IPv6":        {false, v6[:48], len(v6)},
+		"the whole":                 {true, v4, len(v4)},
+		"padding":                   {true, append(slices.Clone(v4), make([]byte, 100)...), len(v4)},
+		"padding, IPv6":             {false, append(slices.Clone(v6), make([]byte, 100)...), len(v6)},
+		"IPv4 options":              {true, withOptions, len(v4) + 8},
+		"IPv4 options, eight":       {true, withOptions[:36], len(v4) + 8},
+		"extension headers":         {false, withHeaders, len(v6) + 24},
+		"extension headers, eight":  {false, withHeaders[:72], len(v6) + 24},
+		"a length that is not said": {false, oversized, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := p4
+			if !tc.v4 {
+				p = p6
+			}
+			got, err := wire.ParseICMP(icmp(t, tc.v4, map[bool]uint8{true: 3, false: 1}[tc.v4], 1, 0, tc.quote))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Seq != p.Seq || got.Src != netip.AddrPortFrom(p.Src, p.SrcPort) || got.Dst != netip.AddrPortFrom(p.Dst, p.DstPort) || got.Size != tc.size {
+				t.Errorf("quotes %v to %v, %d, %d octets, want %d", got.Src, got.Dst, got.Seq, got.Size, tc.size)
+			}
+		})
+	}
+	for name, quote := range map[string][]byte{
+		"seven octets behind options":  withOptions[:35],
+		"options that are not there":   withOptions[:27],
+		"seven octets behind headers":  withHeaders[:71],
+		"a header that is cut":         withHeaders[:60],
+		"a later fragment behind them": slices.Concat(withHeaders[:58], []byte{1}, withHeaders[59:]),
+	} {
+		if got, err := wire.ParseICMP(icmp(t, quote[0]>>4 == 4, 3, 1, 0, quote)); err == nil {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+}
+
+// MUST-55, RFC6633-3-a: source quench is discarded, and nobody hears of it.
 func TestParseICMPRefuses(t *testing.T) {
 	_, quote4 := ours(t, true)
 	_, quote6 := ours(t, false)
@@ -125,6 +187,7 @@ func TestParseICMPRefuses(t *testing.T) {
 		"quotes nothing":             {icmp(t, true, 3, 1, 0, nil), wire.ErrTruncated},
 		"quotes seven octets of TCP": {icmp(t, true, 3, 1, 0, quote4[:27]), wire.ErrTruncated},
 		"quotes UDP":                 {icmp(t, true, 3, 1, 0, change(quote4, 9, 17)), wire.ErrNotTCP},
+		"quotes a first fragment":    {icmp(t, true, 3, 1, 0, change(quote4, 6, 0x20)), wire.ErrFragment},
 		"quotes a later fragment":    {icmp(t, true, 3, 1, 0, change(quote4, 7, 9)), wire.ErrFragment},
 		"quotes the other family":    {icmp(t, false, 1, 0, 0, quote4), wire.ErrMalformed},
 		"is TCP":                     {encode(t, articleSYN()), wire.ErrNotTCP},
@@ -162,11 +225,13 @@ func FuzzParseICMP(f *testing.F) {
 		_, quote := ours(f, v4)
 		f.Add(v4, uint8(1), uint8(4), uint32(1280), quote)
 		f.Add(v4, uint8(3), uint8(4), uint32(1280), quote)
+		f.Add(v4, uint8(2), uint8(0), uint32(1280), quote[:len(quote)-1])
+		f.Add(v4, uint8(11), uint8(0), uint32(0), append([]byte{quote[0] + 2}, quote[1:]...))
 	}
 	f.Fuzz(func(t *testing.T, v4 bool, typ, code uint8, word uint32, quote []byte) {
 		_, _ = wire.ParseICMP(quote)
 		got, err := wire.ParseICMP(icmp(t, v4, typ, code, word, quote[:min(len(quote), 1500)]))
-		if err == nil && (got.From != router[v4] || got.Src.Addr().Is4() != v4 || got.MTU < 0) {
+		if err == nil && (got.From != router[v4] || got.Src.Addr().Is4() != v4 || got.MTU < 0 || got.Size > 40+1<<16) {
 			t.Fatalf("%+v", got)
 		}
 	})
