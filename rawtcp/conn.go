@@ -230,7 +230,8 @@ func (c *Conn) SetLinger(sec int) error {
 	return nil
 }
 
-// SetTOS sets the DSCP and ECN octet of the packets from now on. Once a connection
+// SetTOS sets the octet of DSCP and ECN of the packets from now on, without its two
+// bits of ECN, which are TCP's (see stack.Config.ECN). Once a connection
 // carries data it had better keep it (RFC 9293, section 3.9.2).
 func (c *Conn) SetTOS(tos uint8) {
 	c.host.mu.Lock()

@@ -33,7 +33,8 @@ type Dialer struct {
 	ISN *stack.Seq
 	// TTL is the time to live (IPv6: hop limit) of the packets; 0 means 64.
 	TTL uint8
-	// TOS is the DSCP and ECN octet of the packets.
+	// TOS is the octet of DSCP and ECN of the packets. Its two bits of ECN do not
+	// count: they are TCP's (see stack.Config.ECN).
 	TOS uint8
 	// Tap, if not nil, sees every packet.
 	Tap Tap

@@ -125,6 +125,7 @@ func newLane(f Faults, send func(Outgoing) error) *lane {
 // A fate is what becomes of a packet.
 type fate struct {
 	drop, duplicate, reorder, corrupt bool
+	mark                              bool
 	bit                               uint64 // which one to flip, modulo their number
 	delay                             time.Duration
 }
@@ -151,6 +152,7 @@ func (l *lane) judge(pkt []byte, f *fate) {
 	f.drop = f.drop || said.Drop
 	f.duplicate = f.duplicate || said.Copies > 0
 	f.corrupt = f.corrupt || said.Corrupt
+	f.mark = said.Mark
 	f.delay = said.Delay
 }
 
@@ -163,6 +165,9 @@ func (l *lane) pass(p Outgoing) error {
 	l.judge(p.Header, &fate)
 	if fate.drop {
 		return nil
+	}
+	if fate.mark {
+		wire.Mark(p.Header)
 	}
 	if fate.corrupt {
 		wire.FinishChecksum(p.Header) // or nobody could tell, as on a loopback

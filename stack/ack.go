@@ -86,6 +86,7 @@ func (c *Conn) acknowledged(now time.Time, seg *Segment) {
 	c.onDelivered(now, &d)
 	duplicate := n == 0 && flight > 0 && len(seg.Payload) == 0 && !seg.Flags.Has(FIN) &&
 		int(seg.Window)<<c.snd.shift == c.snd.wnd
+	c.ecnEchoed(now, seg, flight)
 	arrived := missing - (c.flight() - c.board.sackedBytes)
 	if n > 0 {
 		if !c.sack {

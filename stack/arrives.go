@@ -123,7 +123,7 @@ func (c *Conn) arrivesSynSent(now time.Time, seg *Segment) {
 
 // stripSYN leaves what stands behind a SYN that has been taken.
 func stripSYN(seg *Segment) {
-	seg.Flags &^= SYN
+	seg.Flags &^= SYN | ECE | CWR
 	seg.Seq = seg.Seq.Add(1)
 }
 
@@ -138,6 +138,7 @@ func (c *Conn) synArrived(now time.Time, seg *Segment) {
 	c.snd.mss = min(c.snd.mss, c.peerMSS(o))
 	c.rcv.mss = min(c.cfg.MSS, defaultMSSIPv4)
 	c.sack = o.SACKPermitted && !c.cfg.NoSACK
+	c.ecnSYNArrived(seg.Flags)
 	if c.ts.on = o.HasTimestamps && !c.cfg.NoTimestamps; c.ts.on {
 		c.ts.recent, c.ts.recentAt, c.ts.lastAckSent = o.TSVal, now, c.rcv.nxt
 		c.snd.mss -= timestampsLen
@@ -214,6 +215,7 @@ func (c *Conn) duplicateSYN(seg *Segment) bool {
 		return false
 	}
 	c.verdict = VerdictOldData
+	c.ecn.on = c.ecn.on && seg.Flags.Has(ECE|CWR)
 	c.loss.again = ReasonSYNACK
 	c.markHeadLost()
 	return true

@@ -57,6 +57,7 @@ type Config struct {
 	NoTimestamps  bool // do not offer or accept timestamps (RFC 7323)
 	NoSACK        bool // do not offer or accept SACK (RFC 2018)
 	NoWindowScale bool // do not offer or accept window scaling (RFC 7323)
+	ECN           bool // offer and accept explicit congestion notification (RFC 3168)
 	// WindowScale is the shift count that is offered, at most 14; the default is
 	// the least that lets ReceiveBuffer be offered whole. Negative: 0.
 	WindowScale int

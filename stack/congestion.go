@@ -94,15 +94,23 @@ func (cc *congestion) slowStartGain(a advance) int {
 }
 
 // reduce sets ssthresh, and forgets what of the path is no longer true, after a
-// loss or what stands for one. window is how much of cwnd was in use.
-func (cc *congestion) reduce(window int) {
+// loss or what stands for one, and returns how much is left of window, the part of
+// cwnd that was in use.
+func (cc *congestion) reduce(window int) (left int) {
 	cc.careful = false
 	if cc.algorithm == NewReno {
-		cc.ssthresh = cc.reno.reduce(window)
+		left = cc.reno.reduce(window)
 	} else {
-		cc.ssthresh = cc.cubic.reduce(cc.cwnd, window)
+		left = cc.cubic.reduce(cc.cwnd, window)
 	}
-	cc.ssthresh = max(cc.ssthresh, 2*cc.mss)
+	cc.ssthresh = max(left, 2*cc.mss)
+	return left
+}
+
+// marked reduces cwnd too, for a mark of ECN, and down to one segment (RFC 3168,
+// section 6.1.2; RFC 9438, section 4.6).
+func (cc *congestion) marked(window int) {
+	cc.cwnd = min(cc.cwnd, max(cc.reduce(window), cc.mss))
 }
 
 // timeout is slow start from one segment (RFC 5681, section 3.1).

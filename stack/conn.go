@@ -84,6 +84,7 @@ type Conn struct {
 	in      receiveBuffer
 	rtt     rttEstimator
 	cc      congestion
+	ecn     ecn
 	board   scoreboard
 	loss    recovery
 	path    pathMTU

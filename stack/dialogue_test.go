@@ -96,6 +96,7 @@ type line struct {
 	ts             *[2]uint32
 	sack           []int
 	why            *stack.Reason
+	ecn            *stack.ECN
 	exactlyOptions bool
 }
 
@@ -111,6 +112,8 @@ func uto(n int) detail        { return func(l *line) { l.timeout = &n } } // the
 func sackOK() detail          { return func(l *line) { l.sackOK = true } }
 func ts(v, e uint32) detail   { return func(l *line) { l.ts = &[2]uint32{v, e} } }
 func sack(edge ...int) detail { return func(l *line) { l.sack = edge } }
+
+func ecn(e stack.ECN) detail { return func(l *line) { l.ecn = &e } }
 
 // exactly says that the options which are not mentioned are absent.
 func exactly() detail { return func(l *line) { l.exactlyOptions = true } }
@@ -172,6 +175,9 @@ func (d *dialogue) arrive(flags string, details ...detail) {
 	s.Payload = []byte(l.text)
 	if l.length != nil {
 		s.Payload = pattern(s.Seq, *l.length)
+	}
+	if l.ecn != nil {
+		s.ECN = *l.ecn
 	}
 	o := &s.Options
 	o.SACKPermitted = l.sackOK
@@ -313,6 +319,9 @@ func (d *dialogue) compare(l *line, o output) (wrong []string) {
 		differ("length", *l.length, len(s.Payload))
 	} else {
 		differ("payload", l.text, string(s.Payload))
+	}
+	if l.ecn != nil {
+		differ("ECN", *l.ecn, s.ECN)
 	}
 	if l.why != nil {
 		differ("reason", l.why.Kind, o.why.Kind)

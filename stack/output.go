@@ -133,7 +133,7 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 	c.push(now, end)
 	// A D-SACK block is reported once (RFC 2883, section 4), and the urgent pointer
 	// counts from each segment: the link would repeat both as they are.
-	alone := probe || c.rcv.twice != SACKBlock{} || from.Less(c.snd.up) || c.owed.userTimeout
+	alone := probe || c.rcv.twice != SACKBlock{} || from.Less(c.snd.up) || c.owed.userTimeout || c.ecn.on && c.ecn.cwr
 	for ok && !alone && c.snd.nxt.Sub(from)+c.room() <= c.cfg.Offload {
 		if end, ok = c.nextRun(); ok {
 			c.push(now, end)
@@ -150,7 +150,7 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 // windows, Nagle and silly-window avoidance allow one (RFC 9293, section
 // 3.8.6.2.1).
 func (c *Conn) nextRun() (end Seq, ok bool) {
-	if c.unsent() == 0 || len(c.board.runs) >= c.mostRuns() {
+	if c.unsent() == 0 || c.timers.armed(timerMarked) || len(c.board.runs) >= c.mostRuns() {
 		return 0, false
 	}
 	queued := c.sendEnd().Sub(c.snd.nxt)
@@ -205,6 +205,7 @@ func (c *Conn) push(now time.Time, end Seq) {
 // sendNew sends for the first time what lies from a sequence number to SND.NXT.
 func (c *Conn) sendNew(now time.Time, seg *Segment, from Seq) Reason {
 	c.fill(now, seg, from, c.snd.nxt)
+	c.ecnSent(seg)
 	switch {
 	case seg.Flags.Has(SYN | ACK):
 		return Reason{Kind: ReasonSYNACK}
@@ -290,9 +291,13 @@ func (c *Conn) fill(now time.Time, seg *Segment, from, end Seq) {
 			seg.Ack = c.rcv.nxt
 			c.ts.lastAckSent = c.rcv.nxt
 		}
+		seg.Flags |= c.ecnSYN()
 		return
 	}
 	seg.Flags = ACK
+	if c.ecn.echo {
+		seg.Flags |= ECE
+	}
 	seg.Ack = c.rcv.nxt
 	if last := minSeq(end, c.sendEnd()); from.Less(last) {
 		seg.Payload = c.out.slice(from, last)

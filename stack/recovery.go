@@ -109,11 +109,15 @@ func (c *Conn) enterRecovery() {
 // transmit sent beyond cwnd does not count as in use (RFC 5681, section 3.2, step 2), nor
 // in recovery what is in flight beyond ssthresh.
 func (c *Conn) reduce() {
-	if c.loss.recovering {
+	switch {
+	case c.loss.recovering:
 		c.cc.cwnd = c.cc.ssthresh
+		c.cc.reduce(min(c.flight(), c.cc.cwnd))
+	case !c.ecn.reacted || c.loss.timedOut: // once for a window of data (RFC 3168, section 6.1.2)
+		c.cc.reduce(min(c.flight(), c.cc.cwnd))
 	}
-	c.cc.reduce(min(c.flight(), c.cc.cwnd))
 	c.cc.cwnd = min(c.cc.cwnd, c.cc.ssthresh)
+	c.ecn.cwr = true
 	c.loss.prr = prr{}
 	c.loss.recover, c.loss.seenRecover = c.snd.nxt, true
 	c.loss.reduced = c.board.order
@@ -176,7 +180,9 @@ func (c *Conn) onAdvance(now time.Time, n, flight int, rtt time.Duration) {
 		}
 	default:
 		c.loss.timedOut = c.loss.timedOut && !full
-		c.cc.grow(advance{now, n, flight, c.snd.una, c.snd.nxt, rtt, c.rtt.srtt})
+		if !c.ecn.echoed {
+			c.cc.grow(advance{now, n, flight, c.snd.una, c.snd.nxt, rtt, c.rtt.srtt})
+		}
 	}
 	if c.loss.recover.Less(c.snd.una) { // soon too far behind to compare with
 		c.loss.seenRecover = false
@@ -267,5 +273,6 @@ func (c *Conn) tailProbeAnswered(seg *Segment, n, flight int) {
 		c.loss.probing = false
 		c.cc.reduce(min(flight, c.cc.cwnd))
 		c.cc.cwnd = min(c.cc.cwnd, c.cc.ssthresh)
+		c.ecn.cwr = true
 	}
 }

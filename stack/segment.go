@@ -44,6 +44,7 @@ type Segment struct {
 	Flags            Flags
 	Window           uint16 // as on the wire: not scaled
 	Urgent           uint16 // the urgent pointer; counts only with the URG flag
+	ECN              ECN    // of the IP header
 	Options          Options
 	Payload          []byte
 

@@ -35,6 +35,7 @@ type Snapshot struct {
 
 	SACK       bool // agreed on
 	Timestamps bool // agreed on
+	ECN        bool // agreed on
 	TSRecent   uint32
 	TSRecentAt time.Time
 	TSOffset   uint32
@@ -76,7 +77,7 @@ func (c *Conn) Snapshot() Snapshot {
 		ReceiveQueue: c.in.ready(), Held: c.in.held(),
 		LastAckSent: c.ts.lastAckSent, FINReceived: c.rcv.hasFIN,
 
-		SACK: c.sack, Timestamps: c.ts.on,
+		SACK: c.sack, Timestamps: c.ts.on, ECN: c.ecn.on,
 		TSRecent: c.ts.recent, TSRecentAt: c.ts.recentAt, TSOffset: c.ts.offset,
 
 		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh,

@@ -33,6 +33,7 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 		c.abort(CauseAbort, ErrAborted, ReasonDataAfterClose)
 		return
 	}
+	c.ecnArrived(seg)
 	hole := len(c.in.spans) > 0
 	n, ok := c.in.put(seg.Seq.Sub(c.rcv.nxt), seg.Payload)
 	switch {

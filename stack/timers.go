@@ -10,6 +10,7 @@ const (
 	timerPersist          // zero-window probes, and the SWS override
 	timerReorder          // RFC 8985, section 6.2
 	timerTailProbe        // RFC 8985, section 7
+	timerMarked           // RFC 3168, section 6.1.2: new data wait
 	timerDelayedACK
 	timerKeepAlive
 	timerUser     // R2: the peer answers nothing
@@ -70,6 +71,7 @@ func (c *Conn) Advance(now time.Time) {
 		c.onRetransmitTimeout(now)
 		c.checkR1()
 	}
+	c.timers.expired(timerMarked, now)
 	if c.timers.expired(timerPersist, now) {
 		c.onPersist()
 	}

@@ -31,6 +31,7 @@ func TestKnobs(t *testing.T) {
 		"--no-sack":          {"tcp.options.sack_perm", ""},
 		"--no-window-scale":  {"tcp.options.wscale.shift", ""},
 		"":                   {"ip.ttl,tcp.options.mss_val,tcp.options.sack_perm,tcp.options.wscale.shift", "64\t1460\t0402\t5"},
+		"--ecn":              {"tcp.flags.ece,tcp.flags.cwr", "1\t1"},
 		"-p 4321 --no-delay": {"tcp.srcport", "4321"},
 	} {
 		t.Run(flags, func(t *testing.T) {

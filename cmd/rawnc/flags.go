@@ -36,6 +36,7 @@ func commonFlags() []cli.Flag {
 		boolFlag("no-timestamps", "do without timestamps (RFC 7323)"),
 		boolFlag("no-sack", "do without selective acknowledgments (RFC 2018)"),
 		boolFlag("no-window-scale", "do without window scaling (RFC 7323)"),
+		boolFlag("ecn", "let routers mark congestion instead of dropping: explicit congestion notification (RFC 3168)"),
 		boolFlag("no-delay", "switch the Nagle algorithm off: small segments do not wait for an ACK"),
 		stringFlag("keep-alive", "after `SECONDS` of silence ask the peer whether it is there"),
 	}

@@ -52,7 +52,7 @@ func readOptions(c *cli.Context) (*options, error) {
 		step: c.Bool("step"), quiz: c.Bool("quiz"), link: c.String("link"),
 		config: stack.Config{
 			NoTimestamps: c.Bool("no-timestamps"), NoSACK: c.Bool("no-sack"),
-			NoWindowScale: c.Bool("no-window-scale"), NoDelay: c.Bool("no-delay"),
+			NoWindowScale: c.Bool("no-window-scale"), NoDelay: c.Bool("no-delay"), ECN: c.Bool("ecn"),
 		},
 	}
 	switch {

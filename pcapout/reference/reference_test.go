@@ -172,7 +172,8 @@ type element struct {
 	Protos []element `xml:"proto"` // what an ICMP error quotes
 }
 
-func dissect(t *testing.T, name string, c *reference.Capture) []dissection {
+// save writes a capture to a file of its own.
+func save(t *testing.T, name string, c *reference.Capture) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name+".pcapng")
 	var file bytes.Buffer
@@ -182,6 +183,12 @@ func dissect(t *testing.T, name string, c *reference.Capture) []dissection {
 	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+func dissect(t *testing.T, name string, c *reference.Capture) []dissection {
+	t.Helper()
+	path := save(t, name, c)
 	cmd := exec.Command("tshark", "-2", "-n", "-r", path, "-T", "pdml", "-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE")
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -111,12 +111,12 @@ func gopacketLayers(p *wire.Packet) (gopacket.NetworkLayer, *layers.TCP) {
 	}
 	if p.Src.Is6() {
 		return &layers.IPv6{
-			Version: 6, TrafficClass: p.TOS, FlowLabel: p.FlowLabel, HopLimit: p.TTL,
+			Version: 6, TrafficClass: p.TOS | uint8(p.ECN), FlowLabel: p.FlowLabel, HopLimit: p.TTL,
 			NextHeader: layers.IPProtocolTCP, SrcIP: p.Src.AsSlice(), DstIP: p.Dst.AsSlice(),
 		}, tcp
 	}
 	ip := &layers.IPv4{
-		Version: 4, TOS: p.TOS, TTL: p.TTL, Id: p.ID,
+		Version: 4, TOS: p.TOS | uint8(p.ECN), TTL: p.TTL, Id: p.ID,
 		Protocol: layers.IPProtocolTCP, SrcIP: p.Src.AsSlice(), DstIP: p.Dst.AsSlice(),
 	}
 	if p.DF {

@@ -12,7 +12,7 @@ import (
 type Packet struct {
 	Src, Dst  netip.Addr // without zones; an IPv4 address is never IPv6-mapped
 	TTL       uint8      // IPv6: hop limit
-	TOS       uint8      // DSCP and ECN; IPv6: traffic class
+	TOS       uint8      // DSCP, in the upper six bits; those of ECN are the segment's. IPv6: traffic class
 	ID        uint16     // IPv4 alone
 	DF        bool       // IPv4 alone: don't fragment
 	FlowLabel uint32     // IPv6 alone: 20 bits
@@ -75,9 +75,11 @@ func AppendHeaders(b []byte, p *Packet) ([]byte, error) {
 
 func isIPv6(a netip.Addr) bool { return a.Is6() && !a.Is4In6() }
 
+func (p *Packet) trafficClass() uint8 { return p.TOS&^3 | uint8(p.ECN&3) }
+
 // putIPv4 writes an IPv4 header (RFC 791, section 3.1) over zeros.
 func putIPv4(b []byte, p *Packet, total int) {
-	b[0], b[1] = 4<<4|ipv4HeaderLen/4, p.TOS
+	b[0], b[1] = 4<<4|ipv4HeaderLen/4, p.trafficClass()
 	binary.BigEndian.PutUint16(b[2:], uint16(total))
 	binary.BigEndian.PutUint16(b[4:], p.ID)
 	if p.DF {
@@ -92,7 +94,7 @@ func putIPv4(b []byte, p *Packet, total int) {
 
 // putIPv6 writes an IPv6 header (RFC 8200, section 3).
 func putIPv6(b []byte, p *Packet, length int) {
-	binary.BigEndian.PutUint32(b, 6<<28|uint32(p.TOS)<<20|p.FlowLabel&0xfffff)
+	binary.BigEndian.PutUint32(b, 6<<28|uint32(p.trafficClass())<<20|p.FlowLabel&0xfffff)
 	binary.BigEndian.PutUint16(b[4:], uint16(length))
 	b[6], b[7] = protoTCP, p.TTL
 	src, dst := p.Src.As16(), p.Dst.As16()

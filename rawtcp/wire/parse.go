@@ -47,8 +47,10 @@ func Parse(b []byte, p *Packet) error {
 		Flags:   stack.Flags(t[13]),
 		Window:  binary.BigEndian.Uint16(t[14:]),
 		Urgent:  binary.BigEndian.Uint16(t[18:]),
+		ECN:     stack.ECN(p.TOS & 3),
 		Payload: t[options:],
 	}
+	p.TOS &^= 3
 	p.RawOptions = t[tcpHeaderLen:options]
 	parseOptions(p.RawOptions, &p.Options)
 	p.Cut = length - offset - len(p.Payload)

@@ -70,10 +70,10 @@ func articleSYN() *wire.Packet {
 func TestGolden(t *testing.T) {
 	data := &wire.Packet{
 		Src: netip.MustParseAddr("2001:db8::1"), Dst: netip.MustParseAddr("2001:db8::2"),
-		TTL: 63, TOS: 0x02, FlowLabel: 0xabcde,
+		TTL: 63, FlowLabel: 0xabcde,
 		Segment: stack.Segment{
 			SrcPort: 50000, DstPort: 8113, Seq: 4216076035, Ack: 1768531805,
-			Flags: stack.PSH | stack.ACK, Window: 502, Payload: []byte("hello2020\n"),
+			Flags: stack.PSH | stack.ACK, Window: 502, ECN: stack.ECT0, Payload: []byte("hello2020\n"),
 		},
 	}
 	for name, c := range map[string]struct {
@@ -154,7 +154,7 @@ func anyBytes(t *rapid.T, most int) []byte {
 func anyPacket(t *rapid.T) *wire.Packet {
 	p := &wire.Packet{
 		TTL: rapid.Uint8().Draw(t, "ttl"),
-		TOS: rapid.Uint8().Draw(t, "tos"),
+		TOS: rapid.Uint8().Draw(t, "dscp") &^ 3,
 		Segment: stack.Segment{
 			SrcPort: rapid.Uint16().Draw(t, "sport"),
 			DstPort: rapid.Uint16().Draw(t, "dport"),
@@ -163,6 +163,7 @@ func anyPacket(t *rapid.T) *wire.Packet {
 			Flags:   stack.Flags(rapid.Uint8().Draw(t, "flags")),
 			Window:  rapid.Uint16().Draw(t, "window"),
 			Urgent:  rapid.Uint16().Draw(t, "urgent"),
+			ECN:     stack.ECN(rapid.Uint8Range(0, 3).Draw(t, "ecn")),
 			Options: anyOptions(t),
 			Payload: anyBytes(t, 3000),
 		},

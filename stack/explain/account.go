@@ -77,6 +77,7 @@ type Account struct {
 	Outward bool
 
 	Flags          stack.Flags
+	ECN            stack.ECN
 	Seq, Ack, Next Number // Ack counts only with the ACK flag
 	Payload        []byte // as much as was captured
 	Len            int    // octets of payload on the wire

@@ -47,6 +47,7 @@ type half struct {
 	doubt     int       // a RST that the other end will not believe; 0 if it has sent more since
 	unseen    span      // acknowledged last without having been seen
 	probe     probeKind // what its last segment was
+	echoes    bool      // that had ECE
 	tally     Tally
 	scaleTold bool
 }

@@ -35,6 +35,9 @@ func AppendJSON(b []byte, a *Account) []byte {
 
 	b = append(b, `,"flags":`...)
 	b = append(b, flagLists[a.Flags]...)
+	if a.ECN != stack.NotECT {
+		b = append(append(append(b, `,"ecn":"`...), a.ECN.String()...), '"')
+	}
 	ack := a.Flags.Has(stack.ACK)
 	b = append(b, `,"seq":`...)
 	b = appendInt(b, a.Seq.Rel, a.Seq.Known)

@@ -27,6 +27,7 @@ type object struct {
 	Dst           string       `json:"dst"`
 	DstPort       uint16       `json:"dst_port"`
 	Flags         []string     `json:"flags"`
+	ECN           string       `json:"ecn,omitempty"`
 	Seq           *uint32      `json:"seq"`
 	Ack           *uint32      `json:"ack"`
 	NextSeq       *uint32      `json:"next_seq"`
@@ -74,7 +75,7 @@ func eventful() *dialogue {
 	d := newDialogue()
 	d.handshake()
 	d.inputs[0].Segment.Options.UserTimeout = 300
-	d.client(psh|ack, 1, 1, "abc")
+	d.client(psh|ack, 1, 1, "abc").Segment.ECN = stack.ECT0
 	d.client(psh|ack, 7, 1, "ghi")
 	for range 2 {
 		opt := &d.server(ack, 1, 4, "").Segment.Options

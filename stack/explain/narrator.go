@@ -58,7 +58,8 @@ type conversation struct {
 	start  time.Time
 	last   time.Time
 	frames int
-	seen   int  // the narrator's count of segments, at its last one
+	seen   int // the narrator's count of segments, at its last one
+	ecn    consent
 	taught bool // that only SYN and FIN take a number of their own
 	// taughtACK: that an ACK alone takes none.
 	taughtACK bool
@@ -122,7 +123,7 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 		Stream: c.stream, First: c.frames == 0,
 		Src: in.Src, Dst: in.Dst,
 		Flags: seg.Flags, Payload: seg.Payload, Len: len(seg.Payload) + max(in.Cut, 0),
-		WindowRaw: seg.Window, Options: seg.Options,
+		WindowRaw: seg.Window, Options: seg.Options, ECN: seg.ECN,
 		Checksum: in.Checksum, Live: in.Live, Fate: in.Fate, Dir: in.Dir,
 		sack: from.sack && to.sack, FromClient: side == 0, Roles: c.roles, Outward: side == 0, voice: n.voice,
 		SACK: a.SACK[:0], Why: a.Why[:0], Marks: a.Marks[:0], args: a.args[:0],

@@ -141,7 +141,7 @@ func (t *telling) windows() {
 func (t *telling) idle() {
 	from, to := t.from, t.to
 	switch {
-	case t.Len > 0 || t.seg.Flags != stack.ACK || from.ackFrame == 0 || t.seg.Ack != from.ack || t.seg.Seq != from.next,
+	case t.Len > 0 || t.seg.Flags&^(stack.ECE|stack.CWR) != stack.ACK || from.ackFrame == 0 || t.seg.Ack != from.ack || t.seg.Seq != from.next,
 		t.found.has(foundWindowUpdate), t.Fate != nil && t.Fate.Copy:
 		return
 	case to.probe != probeNone && t.Window == 0:

@@ -112,6 +112,7 @@ func (t *telling) tell() {
 	t.stackSays()
 	t.change()
 	t.whyWindow()
+	t.ecn()
 	t.whyOptions()
 	t.book()
 }

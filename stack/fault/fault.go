@@ -29,6 +29,7 @@ type Fate struct {
 	Drop    bool
 	Copies  int // further ones
 	Corrupt bool
+	Mark    bool            // a router marks it, if it may (RFC 3168)
 	Delay   time.Duration   // beyond that of the others
 	ICMP    *stack.ICMPKind // it is dropped, and this error tells the sender so
 }
@@ -46,7 +47,7 @@ type Rule struct {
 //
 //	ACTION PATTERN [ "by" TIME | "with" ERROR ]
 //
-// ACTION is drop, duplicate, delay, corrupt or reject. The error is a
+// ACTION is drop, duplicate, delay, corrupt, mark or reject. The error is a
 // *SyntaxError.
 func Parse(text string) (*Rule, error) {
 	w, err := Split(text)
@@ -61,7 +62,7 @@ func Parse(text string) (*Rule, error) {
 }
 
 // Actions are the words that begin a rule. Each may have an s behind it.
-var Actions = []string{"drop", "duplicate", "delay", "corrupt", "reject"}
+var Actions = []string{"drop", "duplicate", "delay", "corrupt", "mark", "reject"}
 
 // ReadRule takes a rule.
 func (w *Words) ReadRule() (*Rule, error) {
@@ -91,6 +92,8 @@ func (w *Words) ReadRule() (*Rule, error) {
 		r.act = func(f *Fate) { f.Copies++ }
 	case "corrupt":
 		r.act = func(f *Fate) { f.Corrupt = true }
+	case "mark":
+		r.act = func(f *Fate) { f.Mark = true }
 	case "delay":
 		if _, err := w.Choose("by"); err != nil {
 			return nil, err

@@ -109,8 +109,8 @@ func TestFate(t *testing.T) {
 // A message names the column and what would have been right.
 func TestSyntaxErrors(t *testing.T) {
 	for rule, want := range map[string]string{
-		"":                           `column 1: expected drop, duplicate, delay, corrupt or reject, found the end of the line`,
-		"lose out data":              `column 1: expected drop, duplicate, delay, corrupt or reject, found "lose"`,
+		"":                           `column 1: expected drop, duplicate, delay, corrupt, mark or reject, found the end of the line`,
+		"lose out data":              `column 1: expected drop, duplicate, delay, corrupt, mark or reject, found "lose"`,
 		"drop data 2":                `column 6: expected client or server (on a live link: out or in), found "data"`,
 		"drop out datum":             `column 10: expected segment, SYN, SYN,ACK, ACK, data, FIN, RST or retransmission, found "datum"`,
 		"drop out data 0":            `column 15: expected numbers from 1 such as 2 or 1-3,7, found "0"`,

@@ -47,15 +47,15 @@ type Kind struct {
 
 func (k Kind) String() string { return k.name }
 
-func exactly(flags stack.Flags) func(s *Seen) bool {
-	return func(s *Seen) bool { return s.Flags&^stack.PSH == flags && len(s.Payload) == 0 }
+func bareACK(s *Seen) bool {
+	return s.Flags&^(stack.PSH|stack.ECE|stack.CWR) == stack.ACK && len(s.Payload) == 0
 }
 
 var kinds = []Kind{
 	{"segment", func(*Seen) bool { return true }},
 	{"SYN", func(s *Seen) bool { return s.Flags.Has(stack.SYN) && !s.Flags.Has(stack.ACK) }},
 	{"SYN,ACK", func(s *Seen) bool { return s.Flags.Has(stack.SYN | stack.ACK) }},
-	{"ACK", exactly(stack.ACK)},
+	{"ACK", bareACK},
 	{"data", func(s *Seen) bool { return len(s.Payload) > 0 }},
 	{"FIN", func(s *Seen) bool { return s.Flags.Has(stack.FIN) }},
 	{"RST", func(s *Seen) bool { return s.Flags.Has(stack.RST) }},

@@ -157,6 +157,9 @@ func (h *Host) transmit(f *frame, lost bool) bool {
 		copies++
 	}
 	damaged := *f
+	if fate.Mark && f.Seg.ECN != stack.NotECT {
+		damaged.Seg.ECN = stack.CE
+	}
 	damaged.Corrupt = fate.Corrupt || n.chance(out.Corrupt)
 	f.Outcome.Corrupt, f.Outcome.Copies = damaged.Corrupt, copies
 	h.peer.expect(at, &damaged)
@@ -243,7 +246,7 @@ func (f *frame) join(next *frame) bool {
 	a, b := &f.Seg, &next.Seg
 	if next.ICMP != nil || next.Corrupt || len(b.Payload) == 0 || b.Flags.Has(stack.URG) || next.From != f.From ||
 		b.SrcPort != a.SrcPort || b.DstPort != a.DstPort ||
-		b.Seq != a.Next() || b.Ack != a.Ack || b.Window != a.Window || b.Options != a.Options ||
+		b.Seq != a.Next() || b.Ack != a.Ack || b.Window != a.Window || b.Options != a.Options || b.ECN != a.ECN ||
 		b.Flags&^stack.PSH != a.Flags || len(a.Payload)+len(b.Payload) > maxJoined {
 		return false
 	}
