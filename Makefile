@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: rawnc deps check test bench bench-parts
+.PHONY: rawnc deps check test soak bench bench-parts
 
 rawnc: # go build knows itself what is out of date
 	go build -o rawnc ./cmd/rawnc
@@ -31,6 +31,10 @@ test: deps check
 		sleep 1; \
 	done; \
 	echo "network namespaces left behind: $$left"; exit 1
+
+# Ten thousand connections at once, in memory and against the kernel. It takes a minute, and root.
+soak:
+	RAWNC_SOAK=1 go test -run TestSoak -v -count 1 ./rawtcp
 
 # Renews the tables of docs/performance.md. It takes half an hour, and root.
 BENCH = -into ../../docs/performance.md

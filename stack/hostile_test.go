@@ -71,6 +71,23 @@ func TestOctetFarAhead(t *testing.T) {
 	d.same("memory", d.c.BufferMemory(), 4096)
 }
 
+// Buffers that are empty take nothing, whatever they held.
+func TestEmptyBuffersTakeNothing(t *testing.T) {
+	d := established(t, stack.Config{NoDelay: true}, ws(7))
+	for i := range 5 {
+		d.writeN(8000)
+		d.data(1+3000*i, 3000, 1+8000*i)
+		if m := d.c.BufferMemory(); m < 11_000 || m > 2*8000+3000+2*4096 {
+			t.Errorf("%d octets of memory for 11000", m)
+		}
+		d.out = nil
+		d.send("ACK", seq(1+3000*(i+1)), ack(1+8000*(i+1)))
+		d.readN(3000)
+		d.out = nil
+		d.same("memory", d.c.BufferMemory(), 0)
+	}
+}
+
 // What lies more than a window back nobody sent now: it is no reason for an ACK
 // without bound, and its ACK is not taken.
 func TestOldDataFromFarBack(t *testing.T) {
