@@ -258,7 +258,7 @@ func (c *Conn) pathDelivered(now time.Time, d *delivered) {
 	p.low = min(max(p.low, d.size), p.mtu)
 	switch {
 	case p.probe == 0:
-	case d.probe:
+	case d.probe == p.probe:
 		c.setMTU(p.probe)
 		p.low, p.probe = p.mtu, 0
 		c.searchOn(now, 0)

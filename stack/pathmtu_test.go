@@ -407,6 +407,23 @@ func TestBlackHoleAgain(t *testing.T) {
 	}
 }
 
+// What a router said holds: a black hole behind it makes nothing larger.
+func TestBlackHoleBehindRouter(t *testing.T) {
+	d := full(t, stack.Config{})
+	d.tooBig(1, 1000)
+	d.out = nil
+	for range 6 {
+		d.silence()
+		for _, o := range d.out {
+			if len(o.seg.Payload) > 960 {
+				t.Fatalf("larger than the router said: %s", d.show(o))
+			}
+		}
+		d.out = nil
+	}
+	d.mtu(508)
+}
+
 // Large packets arrive: whatever it is, it is no black hole.
 func TestNoBlackHole(t *testing.T) {
 	d := full(t, stack.Config{}, sackOK())

@@ -82,7 +82,7 @@ type delivered struct {
 	once    time.Time // when the latest run that went out only once did so
 	lowest  Seq       // the lowest end among those that went out only once
 	size    int       // the largest packet among those
-	probe   bool      // one of those tried a larger size
+	probe   int       // the size of the one among them that tried a larger size; 0: none did
 }
 
 func (d *delivered) add(s *sent) {
@@ -98,7 +98,9 @@ func (d *delivered) add(s *sent) {
 		}
 		d.once = maxTime(d.once, s.at)
 		d.size = max(d.size, int(s.size))
-		d.probe = d.probe || s.probe
+		if s.probe {
+			d.probe = int(s.size)
+		}
 	}
 	d.any = true
 }
