@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: rawnc deps check test soak bench bench-parts
+.PHONY: rawnc deps check test soak bench bench-parts mutants
 
 rawnc: # go build knows itself what is out of date
 	go build -o rawnc ./cmd/rawnc
@@ -44,3 +44,7 @@ bench: rawnc
 # What the parts take, for benchstat.
 bench-parts:
 	go test -run '^$$' -bench . -benchmem -count 6 ./stack ./stack/explain ./rawtcp/wire ./rawtcp/capture ./pcapout
+
+# Breaks TCP in one place after the other; the tests must notice each time.
+mutants:
+	go run ./stack/mutation

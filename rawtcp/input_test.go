@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"rawnc/rawtcp/wire"
 	"rawnc/stack"
@@ -127,7 +128,7 @@ func TestSYNOfNoHost(t *testing.T) {
 func TestDialRefusesWhatIsNoHost(t *testing.T) {
 	a, _ := hosts(t)
 	for _, address := range []string{"255.255.255.255:80", "224.0.0.1:80", "0.0.0.0:80", "[ff02::1]:80", "[::]:80"} {
-		_, err := (&Dialer{Host: a}).Dial("tcp", address)
+		_, err := (&Dialer{Host: a, Timeout: time.Second}).Dial("tcp", address)
 		if wrong := (*net.AddrError)(nil); !errors.As(err, &wrong) {
 			t.Errorf("%s: %v, want an AddrError", address, err)
 		}

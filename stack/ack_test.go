@@ -36,8 +36,7 @@ func TestNoDelay(t *testing.T) {
 	d.expect("ACK", ack(11), why(stack.ReasonACK))
 }
 
-// SHLD-19.
-// RFC5681-4.2-a, RFC1122-4.2.3.2-a.
+// SHLD-19, RFC1122-4.2.3.2-a, RFC5681-4.2-a.
 func TestEverySecondFullSegment(t *testing.T) {
 	d := established(t, stack.Config{})
 	for at := 1; at < 10000; at += 2000 {

@@ -174,6 +174,18 @@ func TestFINBehindOldData(t *testing.T) {
 	d.read(100, "hello")
 }
 
+// Nor when the FIN was known before the data.
+func TestDataBeyondAFINOutOfOrder(t *testing.T) {
+	d := established(t, stack.Config{})
+	d.send("FIN,ACK", seq(6), ack(1))
+	d.expect("ACK", ack(1), why(stack.ReasonDuplicateACK))
+	d.send("ACK", seq(1), ack(1), text("hello world"))
+	d.expect("ACK", ack(7), why(stack.ReasonFINACK))
+	d.state(stack.StateCloseWait)
+	d.read(100, "hello")
+	d.readEnd(io.EOF)
+}
+
 func TestNothingBehindTheFIN(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.send("FIN,ACK", seq(1), ack(1))

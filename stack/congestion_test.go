@@ -20,6 +20,7 @@ func (d *dialogue) segments(from, n int) {
 
 func cwnd(d *dialogue) int { return d.c.Snapshot().Cwnd }
 
+// RFC5681-2-a, RFC5681-3.1-b, RFC5681-3.1-c, RFC6928-2-a.
 func TestInitialWindow(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.writeN(100000)
@@ -30,6 +31,7 @@ func TestInitialWindow(t *testing.T) {
 	d.segments(1, 2)
 }
 
+// MUST-19, RFC5681-3.1-a.
 func TestSlowStart(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.writeN(100000)
@@ -73,6 +75,19 @@ func TestSlowStartEndsAtSsthresh(t *testing.T) {
 	}
 }
 
+// RFC5681-3.1-e: nothing but a loss, or round trips that grow, ends the first slow start.
+func TestTheFirstSlowStartHasNoBound(t *testing.T) {
+	d := established(t, stack.Config{SendBuffer: 1 << 23}, ws(14))
+	d.acks(1)
+	d.writeN(1 << 23)
+	for una := 1; cwnd(d) < 1<<20; una += 1000 {
+		was := cwnd(d)
+		d.acks(una + 1000)
+		d.same("cwnd", cwnd(d), was+1000)
+	}
+	d.out = nil
+}
+
 // An ACK of everything opens the window by at most itself.
 func TestSlowStartAtMostDoubles(t *testing.T) {
 	d := established(t, stack.Config{})
@@ -83,6 +98,7 @@ func TestSlowStartAtMostDoubles(t *testing.T) {
 }
 
 // RFC 5681, section 3.1: a segment more for every window acknowledged.
+// MUST-19, RFC5681-3.1-a.
 func TestCongestionAvoidance(t *testing.T) {
 	d := established(t, stack.Config{Congestion: stack.NewReno})
 	d.writeN(500000)
@@ -123,6 +139,7 @@ func TestAnUnusedWindowDoesNotGrow(t *testing.T) {
 }
 
 // RFC 5681, section 3.1: one segment, and ssthresh by equation 4, once.
+// RFC5681-3.1-g.
 func TestTimeoutShrinksTheWindow(t *testing.T) {
 	d := established(t, stack.Config{Congestion: stack.NewReno})
 	d.writeN(10000)
@@ -139,6 +156,7 @@ func TestTimeoutShrinksTheWindow(t *testing.T) {
 	d.same("ssthresh of the next", d.c.Snapshot().Ssthresh, 2000)
 }
 
+// RFC5681-3.1-g.
 func TestSsthreshHasALeast(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.writeN(1000)
@@ -148,6 +166,7 @@ func TestSsthreshHasALeast(t *testing.T) {
 }
 
 // Section 4.1: after an idle time the window that was open says nothing.
+// RFC5681-4.1-a.
 func TestIdleRestart(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.writeN(30000)

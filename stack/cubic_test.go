@@ -74,6 +74,7 @@ func TestCubicMultiplicativeDecrease(t *testing.T) {
 
 // RFC9438-4.4-a, RFC9438-5.1-a: fast at first, flat where the loss was, then fast
 // again (section 4.5).
+// MAY-18.
 func TestCubicWindow(t *testing.T) {
 	d := wide(t, 500)
 	d.lose()

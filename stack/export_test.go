@@ -57,6 +57,12 @@ func (c *Conn) Check() error {
 	if n := c.in.ready(); n < 0 || n > c.cfg.ReceiveBuffer {
 		return wrong("%d octets to read, the buffer is %d", n, c.cfg.ReceiveBuffer)
 	}
+	if n := cap(c.out.data.buf); n > max(4*c.cfg.SendBuffer, 1<<smallestPool) || c.out.len() == 0 && n > 0 {
+		return wrong("%d octets of memory for %d in a buffer of %d", n, c.out.len(), c.cfg.SendBuffer)
+	}
+	if n := len(c.board.runs); n > c.cfg.SendBuffer+2 { // SYN and FIN
+		return wrong("%d runs in flight, the buffer is %d", n, c.cfg.SendBuffer)
+	}
 	if n := len(c.in.spans); n > maxHeld {
 		return wrong("%d runs held", n)
 	}

@@ -31,7 +31,8 @@ type trial struct {
 	c             *stack.Conn
 	now           time.Time
 	last          stack.Snapshot
-	written, read int // octets
+	written, read int  // octets
+	received      bool // a segment, in this step
 	log           []string
 }
 
@@ -53,6 +54,7 @@ func octets(at stack.Seq, n int) []byte {
 	return b
 }
 
+// RFC5681-4.2-b, SHLD-14, and all that Check and check look at.
 func FuzzConn(f *testing.F) {
 	for _, seed := range []string{
 		"", "\x00\x00\x07\x07\x07\x02\x20\x07", "\x03\x01\x00\x01\x00\x00\x00\x00\x00\x00",
@@ -84,6 +86,9 @@ func runTape(t *testing.T, data []byte) {
 	}
 	if mix&64 != 0 {
 		cfg.DelayedACK = -1
+	}
+	if mix&128 != 0 {
+		cfg.Congestion = stack.NewReno
 	}
 	x := &trial{t: t, c: stack.New(cfg), now: start}
 	x.last = x.c.Snapshot()
@@ -236,6 +241,7 @@ func (f *trial) options(p *tape, seg *stack.Segment) {
 }
 
 func (f *trial) receive(seg *stack.Segment) {
+	f.received = true
 	s := f.last
 	f.note("receive %v seq %d ack %d len %d win %d %+v", seg.Flags, seg.Seq.Sub(s.RcvNxt), seg.Ack.Sub(s.SndUna), len(seg.Payload), seg.Window, seg.Options)
 	f.c.Receive(f.now, seg)
@@ -266,6 +272,7 @@ func (f *trial) deadline() bool {
 // check takes what the Conn sends and says what is wrong.
 func (f *trial) check() {
 	f.t.Helper()
+	first, bare, payload := f.c.Snapshot(), 0, 0
 	for n := 0; ; n++ {
 		before := f.c.Snapshot()
 		var seg stack.Segment
@@ -281,11 +288,23 @@ func (f *trial) check() {
 		f.log = append(f.log, logLine(f.now, f.c, "  send %v seq %d ack %d len %d win %d, reason %d/%d", seg.Flags, seg.Seq.Sub(iss), seg.Ack.Sub(before.IRS),
 			len(seg.Payload), seg.Window, why.Kind, why.N))
 		f.sent(before, &seg, why)
+		if payload += len(seg.Payload); seg.Len() == 0 {
+			bare++
+		}
 		if n > 20000 { // of single octets, at most what the buffer holds
 			f.fatalf("the Conn never stops sending")
 		}
 	}
 	now := f.c.Snapshot()
+	// A segment in, and how much out: one bare ACK at most, and what the congestion
+	// window allows, with a segment for each of the exceptions to it.
+	if f.received && bare > 1 {
+		f.fatalf("%d bare segments answer one", bare)
+	}
+	if most := max(first.Cwnd, now.Cwnd) + 4*1460; payload > most {
+		f.fatalf("%d octets at once, cwnd is %d and was %d", payload, now.Cwnd, first.Cwnd)
+	}
+	f.received = false
 	switch {
 	case now.State == stack.StateListen, f.last.State <= stack.StateSynSent:
 		if now.State == stack.StateListen {

@@ -89,7 +89,7 @@ func TestSYNIsGivenUp(t *testing.T) {
 }
 
 // RFC 5681, section 3.1, and RFC 6298, 5.7: after a lost SYN, begin slowly.
-// RFC6298-5-d.
+// RFC5681-3.1-d, RFC6298-5-d, RFC6928-2-a.
 func TestLostSYNShrinksTheInitialWindow(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN", seq(0))
@@ -100,7 +100,7 @@ func TestLostSYNShrinksTheInitialWindow(t *testing.T) {
 	d.same("RTO", d.c.Snapshot().RTO, 3*time.Second) // Karn: no sample
 }
 
-// RFC6298-5-d.
+// RFC5681-3.1-d, RFC6298-5-d.
 func TestLostSYNACKShrinksTheInitialWindow(t *testing.T) {
 	d := listen(t, stack.Config{})
 	d.send("SYN", seq(0), mss(1000))

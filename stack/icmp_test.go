@@ -31,6 +31,7 @@ var (
 )
 
 // MUST-54, SHLD-26: it is of no use to go on.
+// RFC1122-3.2.2.1-a.
 func TestHardErrorEndsAnAttempt(t *testing.T) {
 	for _, kind := range hardErrors {
 		d := dial(t, stack.Config{})

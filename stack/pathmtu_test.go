@@ -53,6 +53,7 @@ func (d *dialogue) mtu(want int) {
 
 // What was too large goes out again in smaller pieces, at once, and it is no sign
 // of congestion (RFC 1191, section 6.4).
+// RFC7323-5.7-a.
 func TestPacketTooBig(t *testing.T) {
 	d := established(t, stack.Config{}, mss(1460))
 	d.writeN(2920)

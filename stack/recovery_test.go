@@ -20,6 +20,7 @@ func window(t *testing.T, opts ...detail) *dialogue {
 	return d
 }
 
+// RFC3042-2-a, RFC5681-3.2-b, RFC5681-3.2-c, RFC5681-3.2-d, RFC6582-3.2-c.
 func TestFastRetransmit(t *testing.T) {
 	d := window(t)
 	d.acks(1)
@@ -53,6 +54,7 @@ func TestFastRetransmit(t *testing.T) {
 }
 
 // RFC 6582: each partial ACK shows the next hole.
+// RFC6582-3.2-b.
 func TestNewReno(t *testing.T) {
 	d := window(t)
 	for range 3 {
@@ -87,6 +89,7 @@ func TestWhatIsNoDuplicateACK(t *testing.T) {
 }
 
 // RFC 6582, section 4: duplicate ACKs of what a timeout sent again mean nothing.
+// RFC6582-4-a.
 func TestNoFastRetransmitBelowRecover(t *testing.T) {
 	d := window(t)
 	d.expectAfter(firstRTO-rtt, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout))
@@ -106,6 +109,7 @@ func TestNoFastRetransmitBelowRecover(t *testing.T) {
 
 // RFC 2018, 6675 and 8985: with SACK.
 
+// RFC6675-5-a.
 func TestFastRetransmitBySACK(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 4001))
@@ -120,6 +124,7 @@ func TestFastRetransmitBySACK(t *testing.T) {
 }
 
 // Several holes: the lost first, then new data, as cwnd allows.
+// RFC6675-5-a.
 func TestHolesAreFilledInOrder(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(9001, 10001, 5001, 8001))
@@ -149,6 +154,7 @@ func TestReorderingIsNotLoss(t *testing.T) {
 	d.same("recovering", d.c.Snapshot().Recovering, false)
 }
 
+// RFC8985-3.3.2-a, RFC8985-4-a, RFC8985-6.2-a.
 func TestTheReorderTimer(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 2001))
@@ -207,6 +213,21 @@ func TestOneLossOneReduction(t *testing.T) {
 	d.same("ssthresh", d.c.Snapshot().Ssthresh, 5000)
 }
 
+// RFC6675-5.1-a: what a timeout took for lost is no loss once more.
+func TestNoRecoveryBelowRecoverWithSACK(t *testing.T) {
+	d := window(t, sackOK())
+	d.wait(time.Second)
+	d.out = nil
+	was := d.c.Snapshot().Ssthresh
+	d.acks(1001)
+	d.acks(1001) // of new data, and nothing of the old: the timeout was real (RFC 5682)
+	d.acks(1001, sack(5001, 9001))
+	s := d.c.Snapshot()
+	d.same("recovering", s.Recovering, false)
+	d.same("ssthresh", s.Ssthresh, was)
+	d.out = nil
+}
+
 // What the peer holds is not sent again after a timeout.
 func TestTimeoutWithSACK(t *testing.T) {
 	d := window(t, sackOK())
@@ -260,6 +281,7 @@ func tail3(t *testing.T) *dialogue {
 
 const pto = 2*rtt + ms
 
+// RFC8985-7.2-a.
 func TestTailLossProbe(t *testing.T) {
 	d := tail3(t)
 	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
@@ -272,12 +294,27 @@ func TestTailLossProbe(t *testing.T) {
 	d.expectNothing()
 }
 
+// RFC8985-7.2-a: a single segment may meet a delayed ACK; and where the timeout
+// comes before the probe, there is none.
+func TestTailLossProbeOfOneSegment(t *testing.T) {
+	d := established(t, stack.Config{MinRTO: time.Second}, sackOK())
+	d.write("hello")
+	d.expect("PSH,ACK", text("hello"))
+	d.expectAfter(pto+200*ms, "PSH,ACK", seq(1), text("hello"), why(stack.ReasonTailProbe))
+
+	d = established(t, stack.Config{}, sackOK())
+	d.write("hello")
+	d.expect("PSH,ACK", text("hello"))
+	d.expectAfter(firstRTO, "PSH,ACK", seq(1), text("hello"), why(stack.ReasonRetransmitTimeout, 1))
+}
+
 func TestTailLossProbeOfNewData(t *testing.T) {
 	d := tail3(t)
 	d.write("more") // Nagle holds it
 	d.expectAfter(pto, "PSH,ACK", seq(3001), text("more"), why(stack.ReasonTailProbe))
 }
 
+// RFC8985-7.3-a, RFC8985-7.3-b.
 func TestOneTailLossProbeThenTheTimeout(t *testing.T) {
 	d := tail3(t)
 	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
@@ -297,6 +334,7 @@ func TestTailLossProbeInAShrunkenWindow(t *testing.T) {
 }
 
 // Section 7.4.2: the probe itself may have repaired a loss, which counts as one.
+// RFC8985-7.4.2-a.
 func TestTailLossProbeRepairsALoss(t *testing.T) {
 	d := tail3(t)
 	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
@@ -332,6 +370,7 @@ func TestTailLossProbeThatWasNotNeeded(t *testing.T) {
 
 // Once segments were seen to overtake each other, what is late gets its time,
 // however much has arrived.
+// RFC8985-9.2-a.
 func TestReorderingIsRemembered(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 2001))
@@ -346,6 +385,7 @@ func TestReorderingIsRemembered(t *testing.T) {
 
 // RFC 6582, section 3.2, step 1: duplicate ACKs of the very end of a recovery
 // may come from what it sent twice.
+// RFC6582-3.2-a.
 func TestNoFastRetransmitAtRecover(t *testing.T) {
 	d := window(t)
 	d.expectAfter(firstRTO-rtt, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout))
@@ -377,6 +417,7 @@ func TestNoSampleFromARecovery(t *testing.T) {
 
 // An ACK that follows a retransmission too fast answers the original: it does
 // not make everything sent in between lost (RFC 8985, section 6.2, step 2).
+// RFC8985-4-a.
 func TestASpuriousRetransmissionProvesNothing(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 2001))

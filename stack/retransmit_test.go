@@ -11,7 +11,7 @@ import (
 
 func rto(d *dialogue) time.Duration { return d.c.Snapshot().RTO }
 
-// RFC6298-2.5-a, RFC6298-5-a, RFC6298-5-c.
+// MUST-19, RFC6298-2.5-a, RFC6298-5-a, RFC6298-5-c.
 func TestRetransmissionBacksOff(t *testing.T) {
 	d := established(t, stack.Config{UserTimeout: -1})
 	d.write("hello")

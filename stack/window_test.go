@@ -45,6 +45,7 @@ func TestTheWindowClosesOverWhatIsInFlight(t *testing.T) {
 	d.acks(2, win(1000))
 	d.expect("PSH,ACK", seq(2), text("ello"), why(stack.ReasonRecovery))
 	d.acks(6)
+	d.same("cwnd", cwnd(d), 10000) // a closed window is no congestion
 	d.wait(time.Hour)
 	d.expectNothing()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -121,4 +122,33 @@ func withOptions(t testing.TB, options []byte) []byte {
 	b[3] += byte(len(options))
 	b[32] += byte(len(options) / 4 << 4)
 	return b
+}
+
+// Any octets at all may stand where the options do. What
+// is made of them does not depend on what lies behind the last that makes sense,
+// and can be said again.
+func FuzzOptions(f *testing.F) {
+	for _, s := range []string{``, `00`, `0101080a0000000100000002`, `0204`, `020405b4 0300`, `050a0000000100000002 0402`, `ff`, `1c048005`} {
+		f.Add(unhex(f, s))
+	}
+	f.Fuzz(func(t *testing.T, options []byte) {
+		options = slices.Clone(options[:min(len(options), 40)])
+		for len(options)%4 != 0 {
+			options = append(options, 0)
+		}
+		p := parse(t, withOptions(t, options))
+		clear(p.Options.SACK[p.Options.SACKCount:]) // of an option before the last
+		if !bytes.Equal(p.RawOptions, options) {
+			t.Fatalf("the options are %x", p.RawOptions)
+		}
+		again := articleSYN()
+		again.Options = p.Options
+		b, err := wire.AppendHeaders(nil, again)
+		if err != nil {
+			return // the alignment takes more room than there is
+		}
+		if diff := cmp.Diff(p.Options, parse(t, b).Options); diff != "" {
+			t.Fatal(diff)
+		}
+	})
 }
