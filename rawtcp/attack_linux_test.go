@@ -51,7 +51,10 @@ func attack(t *testing.T, name string, most int, victim func(*testing.T, bool) *
 			before := inUse().heap
 			do(v)
 			grown := inUse().heap - before
-			if t.Logf("%d forged packets in %v, verdicts %v, sent %v, %d octets of memory", v.arrived, time.Since(v.began), v.verdicts, v.sent, grown); grown > most {
+			v.mu.Lock()
+			t.Logf("%d forged packets in %v, verdicts %v, sent %v, %d octets of memory", v.arrived, time.Since(v.began), v.verdicts, v.sent, grown)
+			v.mu.Unlock()
+			if grown > most {
 				t.Errorf("%d octets of memory more, want at most %d", grown, most)
 			}
 			v.lives()

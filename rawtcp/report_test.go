@@ -29,7 +29,7 @@ func TestDSCPAndTTL(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		if e.Sent {
+		if !e.Sent { // told before its octets can be read, or its ACK be seen
 			seen[p.Src][field{p.TOS, p.TTL}]++
 		}
 	}
