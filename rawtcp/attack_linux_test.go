@@ -300,6 +300,28 @@ func TestBlindAttacks(t *testing.T) {
 	})
 }
 
+// TestACKStorm: somebody who has guessed all numbers puts octets between two ends,
+// and each finds the other's ACKs wrong and says so.
+func TestACKStorm(t *testing.T) {
+	attack(t, "ACK storm", 256<<10, connected, func(v *victim) {
+		for s := v.Snapshot(); s.LastAckSent != s.RcvNxt; s = v.Snapshot() { // the peer has nothing in flight
+			time.Sleep(time.Millisecond)
+		}
+		forged := v.data(0, "alive")
+		forged.Options = v.timestamps()
+		v.forge(1, func(int) stack.Segment { return forged })
+		v.saw(stack.VerdictAccepted)
+		time.Sleep(time.Second) // for them to answer each other
+		v.answered(2)
+		// The peer's own octets come, too late, and both agree again.
+		io.WriteString(v.peer, "alive")
+		got := make([]byte, 5)
+		if _, err := io.ReadFull(v.Conn, got); string(got) != "alive" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+	})
+}
+
 // timestamps are such that PAWS lets them pass.
 func (v *victim) timestamps() stack.Options {
 	v.mu.Lock()

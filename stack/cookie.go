@@ -10,7 +10,8 @@ import (
 // section 3.6). What it must know when the ACK comes stands in the SYN,ACK, and
 // the ACK brings it back: in the acknowledgment number that the peer knows our
 // SYN,ACK, and about what its MSS is; in the echoed timestamp, if there is one, its
-// window scale and whether it does SACK. Without timestamps there is neither.
+// window scale and whether it does SACK and ECN. Without timestamps there is none
+// of these.
 //
 // Whoever has not seen the SYN,ACK must guess: one number in 2^28 passes.
 type Cookie struct {
@@ -57,21 +58,25 @@ func (k *Cookie) period(now time.Time) Seq { return Seq(now.Unix() / int64(cooki
 func (k *Cookie) hashOf(period Seq) Seq    { return k.hash("cookie " + strconv.Itoa(int(period))) }
 func (k *Cookie) hash(use string) Seq      { return Seq(pairHash(k.Secret, use, k.Local, k.Remote)) }
 
-// The lowest bits of the timestamp in the SYN,ACK: the peer's window scale, and
-// whether it does SACK. The clock lags by up to 31 ms for it.
+// The lowest bits of the timestamp in the SYN,ACK: the peer's window scale, whether
+// it does SACK, and whether it offers ECN. The clock lags by up to 63 ms for it.
 const (
 	tsNoScale = 15
 	tsSACK    = 16
-	tsBits    = 31
+	tsECN     = 32
+	tsBits    = 63
 )
 
-func cookieTimestamp(now uint32, o *Options) uint32 {
+func cookieTimestamp(now uint32, syn *Segment) uint32 {
 	bits := uint32(tsNoScale)
-	if o.HasWindowScale {
+	if o := &syn.Options; o.HasWindowScale {
 		bits = uint32(min(o.WindowScale, 14))
 	}
-	if o.SACKPermitted {
+	if syn.Options.SACKPermitted {
 		bits |= tsSACK
+	}
+	if syn.Flags.Has(ECE | CWR) {
+		bits |= tsECN
 	}
 	val := now&^tsBits | bits
 	if int32(val-now) > 0 {
@@ -86,11 +91,13 @@ func (c *Conn) answerWithCookie(now time.Time, seg *Segment) {
 	syn := *seg
 	o := &syn.Options
 	if !o.HasTimestamps || c.cfg.NoTimestamps {
-		o.HasWindowScale, o.SACKPermitted = false, false // there is no place to remember them
+		// There is no place to remember these.
+		o.HasWindowScale, o.SACKPermitted = false, false
+		syn.Flags &^= ECE | CWR
 	}
 	_, answer := c.passive(now, &syn, c.cfg.Cookie.isn(now, syn.Seq, c.peerMSS(o)))
 	if a := &answer.Options; a.HasTimestamps {
-		a.TSVal = cookieTimestamp(a.TSVal, o)
+		a.TSVal = cookieTimestamp(a.TSVal, &syn)
 	}
 	c.owed.reply, c.owed.replyReason = &answer, ReasonSYNCookie
 }
@@ -110,6 +117,9 @@ func (c *Conn) cookieReturned(now time.Time, seg *Segment) bool {
 		o.HasTimestamps, o.TSVal = true, ts.TSVal
 		o.WindowScale, o.HasWindowScale = uint8(ts.TSEcr&tsNoScale), ts.TSEcr&tsNoScale != tsNoScale
 		o.SACKPermitted = ts.TSEcr&tsSACK != 0
+		if ts.TSEcr&tsECN != 0 {
+			syn.Flags |= ECE | CWR
+		}
 	}
 	watch := c.cfg.Watch
 	opened, _ := c.passive(now, &syn, iss)

@@ -43,7 +43,7 @@ func TestCookie(t *testing.T) {
 	d, isn := forgetful(t, cfg, seq(0), mss(1300), ws(7), sackOK(), ts(500, 0))
 	tsval := d.out[0].seg.Options.TSVal
 	d.expect("SYN,ACK", seq(isn), ack(1), why(stack.ReasonSYNCookie), mss(1400), ws(5), sackOK(), ts(tsval, 500), exactly())
-	if lag := d.tsval() - tsval; lag > 31 {
+	if lag := d.tsval() - tsval; lag > 63 {
 		t.Errorf("the timestamp lags by %d ms", lag)
 	}
 	if _, armed := d.c.Deadline(); armed {
@@ -96,6 +96,30 @@ func TestCookieWithoutTimestamps(t *testing.T) {
 		d.same("send window", s.SndWnd, 1000)
 		d.same("window scales", [2]uint8{s.SndShift, s.RcvShift}, [2]uint8{})
 		d.same("timestamps or SACK", s.Timestamps || s.SACK, false)
+	}
+}
+
+// RFC4987-3.6-c: ECN too has its place in the timestamp, and only there.
+func TestCookieWithECN(t *testing.T) {
+	for _, with := range []bool{true, false} {
+		cfg := stack.Config{ECN: true, Cookie: cookie}
+		d := listen(t, cfg)
+		d.send("SYN,ECE,CWR", seq(0), mss(1460), ts(500, 0))
+		if !with {
+			d = listen(t, cfg)
+			d.send("SYN,ECE,CWR", seq(0), mss(1460))
+		}
+		answer := d.out[0].seg
+		d.same("ECE in the SYN,ACK", answer.Flags.Has(stack.ECE), with)
+		d.out = nil
+		d.again(cfg)
+		isn := answer.Seq.Sub(iss)
+		if with {
+			d.send("ACK", seq(1), ack(isn+1), ts(501, answer.Options.TSVal))
+		} else {
+			d.send("ACK", seq(1), ack(isn+1))
+		}
+		d.same("ECN", d.c.Snapshot().ECN, with)
 	}
 }
 
@@ -161,4 +185,66 @@ func TestCookieWithStrangeTimestamp(t *testing.T) {
 	s := d.c.Snapshot()
 	d.same("state", s.State, stack.StateEstablished)
 	d.same("timestamps or SACK", s.Timestamps || s.SACK, false)
+}
+
+// Whatever SYN it was, and whatever comes back: what the cookie tells was offered,
+// and only who saw it gets in.
+func FuzzCookie(f *testing.F) {
+	f.Add(uint16(1460), uint8(7), uint8(15), int32(0), uint32(0), uint32(100))
+	f.Add(uint16(0), uint8(14), uint8(0), int32(0), uint32(1), uint32(129_000))
+	f.Add(uint16(9000), uint8(3), uint8(7), int32(-1), uint32(1<<31), uint32(0))
+	f.Fuzz(func(t *testing.T, announced uint16, scale, offers uint8, off int32, echo, after uint32) {
+		cfg := stack.Config{Cookie: cookie, ECN: true, MTU: 65535}
+		c := stack.New(cfg)
+		c.Listen(ourPort)
+		syn := stack.Segment{SrcPort: peerPort, DstPort: ourPort, Seq: irs, Flags: stack.SYN}
+		o := &syn.Options
+		o.MSS, o.SACKPermitted = announced, offers&1 != 0
+		o.HasWindowScale, o.WindowScale = offers&2 != 0, scale
+		if o.HasTimestamps = offers&4 != 0; o.HasTimestamps {
+			o.TSVal = 1000
+		}
+		if offers&8 != 0 {
+			syn.Flags |= stack.ECE | stack.CWR
+		}
+		var answer stack.Segment
+		c.Receive(start, &syn)
+		if why, ok := c.Next(start, &answer); !ok || why.Kind != stack.ReasonSYNCookie || c.State() != stack.StateListen {
+			t.Fatalf("%v: answered by %v, %v", c.State(), answer.Flags, why)
+		}
+
+		now := start.Add(time.Duration(after) * time.Millisecond)
+		c = stack.New(cfg)
+		c.Listen(ourPort)
+		ack := stack.Segment{SrcPort: peerPort, DstPort: ourPort, Seq: irs + 1, Ack: answer.Seq.Add(1 + int(off)), Flags: stack.ACK, Window: 1000}
+		if answer.Options.HasTimestamps {
+			ack.Options.HasTimestamps, ack.Options.TSVal, ack.Options.TSEcr = true, 1001, answer.Options.TSVal+echo
+		}
+		c.Receive(now, &ack)
+		s := c.Snapshot()
+		if err := c.Check(); err != nil {
+			t.Fatal(err)
+		}
+		if s.State != stack.StateEstablished {
+			if off == 0 && after < uint32(stack.CookieLife/2/time.Millisecond) {
+				t.Errorf("%v: the cookie was good", s.State)
+			}
+			return
+		}
+		most := max(int(announced), 48)
+		if announced == 0 {
+			most = 536
+		}
+		switch {
+		case off < -7 || off > 7 || after >= uint32(stack.CookieLife/time.Millisecond):
+			t.Errorf("off by %d after %d ms, and taken", off, after)
+		case off == 0 && s.SendMSS > most:
+			t.Errorf("MSS %d, announced were %d", s.SendMSS, announced)
+		case !o.HasTimestamps && (s.Timestamps || s.SACK || s.ECN || s.SndShift != 0):
+			t.Errorf("not agreed on: %+v", s)
+		case echo == 0 && o.HasTimestamps && (s.SACK != o.SACKPermitted || s.ECN != (offers&8 != 0) ||
+			int(s.SndShift) != map[bool]int{true: min(int(scale), 14)}[o.HasWindowScale]):
+			t.Errorf("offered %+v, found %+v", *o, s)
+		}
+	})
 }
