@@ -32,7 +32,6 @@ type requirement struct {
 	sentence           string
 	notDone            string // why, if so
 	but                string // what is to be said, though it is met
-	open               bool   // listed in open.txt
 	tests              []string
 }
 
@@ -43,7 +42,7 @@ type chapter struct {
 }
 
 // The page is what the tests say, no id is unknown, and every requirement is
-// tested, argued away or, for the time being, open.
+// tested or argued away.
 func TestConformance(t *testing.T) {
 	chapters := readRequirements(t)
 	byID := make(map[string]*requirement)
@@ -54,13 +53,6 @@ func TestConformance(t *testing.T) {
 			}
 			byID[r.id] = r
 		}
-	}
-	for _, id := range readOpen(t) {
-		if byID[id] == nil {
-			t.Errorf("open.txt: no requirement has the id %s", id)
-			continue
-		}
-		byID[id].open = true
 	}
 	for test, ids := range readTests(t) {
 		for _, id := range ids {
@@ -74,9 +66,7 @@ func TestConformance(t *testing.T) {
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
 		r := byID[id]
 		slices.Sort(r.tests)
-		if done := len(r.tests) > 0 || r.notDone != ""; done && r.open {
-			t.Errorf("%s is tested or argued away: delete it from open.txt", id)
-		} else if !done && !r.open {
+		if len(r.tests) == 0 && r.notDone == "" {
 			t.Errorf("%s has no test: %s", id, r.sentence)
 		}
 	}
@@ -126,8 +116,6 @@ func readRequirements(t *testing.T) (chapters []*chapter) {
 	}
 	return chapters
 }
-
-func readOpen(t *testing.T) []string { return readLines(t, "open.txt") }
 
 // readLines leaves out what is empty and comments.
 func readLines(t *testing.T, name string) (lines []string) {
@@ -187,22 +175,17 @@ What RFC 9293 and its companions demand of an endpoint, and the tests that show 
 the others are the RFC, the section and a letter. A test bears the ids in its comments, and fails when what they demand is
 broken; this page is collected from there by ` + "`go test ./stack/conformance -update`" + `, and a test compares.
 
-| RFC | requirements | met | not done | open |
-|---|---:|---:|---:|---:|
+| RFC | requirements | met | not done |
+|---|---:|---:|---:|
 `)
 	for _, c := range chapters {
-		var met, notDone, open int
+		var notDone int
 		for _, r := range c.requirements {
-			switch {
-			case r.notDone != "":
+			if r.notDone != "" {
 				notDone++
-			case r.open:
-				open++
-			default:
-				met++
 			}
 		}
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", c.title, len(c.requirements), met, notDone, open)
+		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", c.title, len(c.requirements), len(c.requirements)-notDone, notDone)
 	}
 	for _, c := range chapters {
 		fmt.Fprintf(&b, "\n## %s\n\n| id | section | level | requirement | met | tests |\n|---|---|---|---|---|---|\n", c.title)
@@ -211,8 +194,6 @@ broken; this page is collected from there by ` + "`go test ./stack/conformance -
 			switch {
 			case r.notDone != "":
 				met = "not done: " + r.notDone
-			case r.open:
-				met = "open"
 			case r.but != "":
 				met = "yes, but: " + r.but
 			}

@@ -12,9 +12,8 @@
 // sentences. A test bears an id only if it fails when the requirement is broken.
 // To mention an id in a test that does not show it, name the section instead.
 //
-// What is neither tested nor argued away in requirements.txt is listed in
-// open.txt. After a test has got its ids: delete their lines there, and write the
-// page anew with
+// What is not tested is argued away in requirements.txt. After a test has got its
+// ids, write the page anew with
 //
 //	go test ./stack/conformance -update
 package conformance
