@@ -150,7 +150,7 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 // windows, Nagle and silly-window avoidance allow one (RFC 9293, section
 // 3.8.6.2.1).
 func (c *Conn) nextRun() (end Seq, ok bool) {
-	if c.unsent() == 0 || c.timers.armed(timerMarked) || len(c.board.runs) >= c.mostRuns() {
+	if c.unsent() == 0 || c.timers.armed(timerMarked) || len(c.board.runs) >= c.mostSegments() {
 		return 0, false
 	}
 	queued := c.sendEnd().Sub(c.snd.nxt)
@@ -179,10 +179,10 @@ func (c *Conn) nextRun() (end Seq, ok bool) {
 	return end, true
 }
 
-// mostRuns bounds the segments in flight, and with them the work and the memory
+// mostSegments bounds the segments in flight, and with them the work and the memory
 // that they take: to as many as it would be with the MSS that every peer takes. A
 // peer that announces a tiny one gets no more, nor who writes single octets.
-func (c *Conn) mostRuns() int { return max(c.cfg.SendBuffer/defaultMSSIPv4, 64) }
+func (c *Conn) mostSegments() int { return max(c.cfg.SendBuffer/defaultMSSIPv4, 64) }
 
 // push notes that the sequence numbers from SND.NXT to end go out, in a segment
 // of their own on the wire.
