@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 	"golang.org/x/text/language"
 
 	"rawnc/pcapout"
@@ -30,7 +31,7 @@ func demoCommand() *cli.Command {
 		Action:    demo,
 		Flags: []cli.Flag{
 			boolFlag("list", "list the catalogue"),
-			boolFlag("fast", "play at once, not at reading speed"),
+			boolFlag("fast", "play at once, not at reading speed, as a file or a pipe always gets it"),
 			verboseFlag(),
 			stringFlag("pcap", "write the capture to `FILE` and play nothing: pcapng with a comment on each packet, or classic for *.pcap; - is standard output"),
 			stringFlag("at", "capture at the `client|server|middle`, not where the scenario says"),
@@ -163,7 +164,7 @@ type player struct {
 
 func newPlayer(c *cli.Context) (*player, error) {
 	p := &player{pace: readAlong}
-	if c.Bool("fast") {
+	if c.Bool("fast") || !term.IsTerminal(int(os.Stdout.Fd())) {
 		p.pace = func(string) {}
 	}
 	format := c.String("format")

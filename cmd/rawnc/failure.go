@@ -37,7 +37,7 @@ func explainDial(err error, target destination, o *options) error {
 	case errors.Is(err, stack.ErrRefused):
 		return fmt.Errorf("%s refused the connection: its host answered the SYN with RST, so it is up, but nothing listens on that port; check the port and whether the server runs", target)
 	case errors.Is(err, stack.ErrTimeout):
-		return fmt.Errorf("%s does not answer: %v; the host is down, or a firewall swallows the SYN or the answer", target, why)
+		return fmt.Errorf("%s: %v; the host is down, or a firewall swallows the SYN or the answer", target, why)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("port %d is in use on this machine: choose another with -p, or leave -p out", o.local.Port())
 	case errors.Is(err, syscall.EADDRNOTAVAIL):

@@ -43,8 +43,8 @@ func TestFailuresToConnect(t *testing.T) {
 		"router": {there: "echo 1 >/proc/sys/net/ipv4/ip_forward", here: "ip route add default via 192.0.2.2", args: "198.51.100.1 80", want: `ICMP "network unreachable", says 192.0.2.2`},
 		"ttl":    {there: "echo 1 >/proc/sys/net/ipv4/ip_forward; ip route add 198.51.100.0/24 via 192.0.2.9", here: "ip route add default via 192.0.2.2", args: "198.51.100.1 80 --ttl 1", want: `ICMP "time exceeded", says 192.0.2.2: the packet did not get there within its time to live`},
 
-		"no answer":       {there: gone, args: "192.0.2.2 8113", want: "192.0.2.2:8113 does not answer: the peer did not answer: SYNs sent: 2, in "},
-		"no answer, IPv6": {there: gone, args: "2001:db8::2 8113", want: "[2001:db8::2]:8113 does not answer: the peer did not answer: SYNs sent: 2, in "},
+		"no answer":       {there: gone, args: "192.0.2.2 8113", want: "192.0.2.2:8113: the peer did not answer: SYNs sent: 2, in "},
+		"no answer, IPv6": {there: gone, args: "2001:db8::2 8113", want: "[2001:db8::2]:8113: the peer did not answer: SYNs sent: 2, in "},
 
 		"no route":       {args: "198.51.100.1 80", want: "no route to 198.51.100.1:80: this machine has no way there; see ip route get 198.51.100.1"},
 		"no route, IPv6": {args: "2001:db8:1::1 80", want: "no route to [2001:db8:1::1]:80"},

@@ -115,9 +115,10 @@ func Parse(name, source string) (*Script, error) {
 }
 
 // joinLines puts a space between two lines, unless both meet in letters beyond
-// ASCII: Chinese has none between words.
+// ASCII, or the first ends with a Chinese mark, which brings its own.
 func joinLines(a, b string) string {
-	if a != "" && a[len(a)-1] >= utf8.RuneSelf && b[0] >= utf8.RuneSelf {
+	last, _ := utf8.DecodeLastRuneInString(a)
+	if last >= utf8.RuneSelf && b[0] >= utf8.RuneSelf || strings.ContainsRune("，。；：、）”", last) {
 		return a + b
 	}
 	return a + " " + b
