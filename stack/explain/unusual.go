@@ -142,15 +142,17 @@ func (t *telling) idle() {
 	from, to := t.from, t.to
 	switch {
 	case t.Len > 0 || t.seg.Flags&^(stack.ECE|stack.CWR) != stack.ACK || from.ackFrame == 0 || t.seg.Ack != from.ack || t.seg.Seq != from.next,
-		t.found.has(foundWindowUpdate), t.Fate != nil && t.Fate.Copy:
+		t.Fate != nil && t.Fate.Copy:
 		return
 	case to.probe != probeNone && t.Window == 0:
 		t.mark("answers the probe")
 		t.add(Meaning, "this answers the probe")
 		return
-	case to.probe == probeKeepAlive:
+	case to.probe == probeKeepAlive && from.window != 0: // if it was closed, its update is the news
 		t.mark("answers the keep-alive")
 		t.add(Meaning, "this answers the keep-alive: %s is still there", t.sender())
+		return
+	case t.found.has(foundWindowUpdate):
 		return
 	case to.doubt != 0 && (t.Live == nil || !t.Live.Sent):
 		t.mark("challenge ACK")
