@@ -117,13 +117,18 @@ func (t *telling) windows() {
 		t.mark("window closed")
 		t.note("the window is closed: %s has no room, and %s must stop", t.sender(), t.receiver())
 	}
-	if t.found.has(foundWindowUpdate) {
+	switch {
+	case !t.found.has(foundWindowUpdate):
+	case t.Unscaled:
 		t.mark("window update")
-		if t.Unscaled {
-			t.add(Meaning, "window update: the room that %s has is another now", t.sender())
-		} else {
-			t.add(Meaning, "window update: %s has room for %s now", t.sender(), octets(t.Window))
-		}
+		t.add(Meaning, "window update: the room that %s has is another now", t.sender())
+	case t.from.winFrame != 0 && t.Window < t.from.window:
+		t.mark("window shrunk")
+		t.note("the window has shrunk: %s takes back some of what it offered in %v, and has room for %s now",
+			t.sender(), frame(t.from.winFrame), octets(t.Window))
+	default:
+		t.mark("window update")
+		t.add(Meaning, "window update: %s has room for %s now", t.sender(), octets(t.Window))
 	}
 	if t.found.has(foundWindowFull) {
 		t.mark("window full")

@@ -82,16 +82,16 @@ func (t *telling) numbers() {
 func (t *telling) tell() {
 	t.c.frames++
 	t.c.last = t.Time
-	if t.forgedSYN() {
-		t.whySeq()
-		t.stackSays()
-		return
-	}
 	if t.Fate == nil || !t.Fate.Copy {
 		t.from.tally.Segments++
 		if t.Len > 0 {
 			t.from.tally.WithData++
 		}
+	}
+	if t.forgedSYN() {
+		t.whySeq()
+		t.stackSays()
+		return
 	}
 	t.analyse()
 	if t.Checksum == stack.ChecksumWrong {
