@@ -97,7 +97,7 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 	why := Reason{Kind: c.loss.again, N: s.times}
 	switch why.Kind {
 	case ReasonRetransmitTimeout:
-		why.N = max(c.rtt.backoff, 1)
+		why.N, why.Timer = max(c.rtt.backoff, 1), c.loss.timer
 	case ReasonTooBig, ReasonBlackHole, ReasonProbeLost:
 		why.N = c.path.mtu
 	}
@@ -141,7 +141,7 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 	}
 	why := c.sendNew(now, seg, from)
 	if probe {
-		why.Kind = ReasonTailProbe
+		why.Kind, why.Timer = ReasonTailProbe, c.loss.timer
 	}
 	return why, true
 }
@@ -230,7 +230,7 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 				s = &c.board.runs[n]
 			}
 			c.resend(now, seg, s)
-			return Reason{Kind: ReasonTailProbe}, true
+			return Reason{Kind: ReasonTailProbe, Timer: c.loss.timer}, true
 		}
 	case c.owed.probe:
 		// One octet beyond the closed window (RFC 9293, section 3.8.6.1): the

@@ -1,5 +1,7 @@
 package stack
 
+import "time"
+
 // A Reason is why the stack sends a segment, chosen where the decision is made.
 type Reason struct {
 	Kind ReasonKind
@@ -7,7 +9,13 @@ type Reason struct {
 	// retransmission of the same octets. It is a number of octets where the kind
 	// is about the size of packets.
 	N int
+	// Timer is the one that ran out, for ReasonRetransmitTimeout and ReasonTailProbe.
+	Timer Timing
 }
+
+// Timing is how long a timer ran, and what that followed from (RFC 6298, section 2;
+// RFC 8985, section 7.2). SRTT is zero where no round trip has been measured.
+type Timing struct{ Waited, SRTT, RTTVar time.Duration }
 
 // ReasonKind is the kind of a Reason.
 type ReasonKind uint8

@@ -11,6 +11,7 @@ type recovery struct {
 	timedOut    bool       // the timeout said so: slow start, until recover is acknowledged
 	head        Seq        // SND.UNA at that timeout
 	again       ReasonKind // why the next run that is lost goes out again
+	timer       Timing     // the one that ran out last
 	dupAcks     int
 	probing     bool // a tail loss probe is unanswered
 	probeEnd    Seq  // SND.NXT when it went out
@@ -207,6 +208,7 @@ func (c *Conn) onRetransmitTimeout(now time.Time) {
 		c.reduce()
 	}
 	c.cc.timeout()
+	c.loss.timer = c.rtt.timing(c.rtt.rto())
 	c.rtt.backoff++
 	c.loss.recovering = false
 	c.loss.timedOut, c.loss.head = true, c.snd.una
@@ -234,15 +236,20 @@ func (c *Conn) armRetransmit(now time.Time, outstanding bool) {
 		!c.state.Synchronized() || c.rtt.srtt == 0 {
 		return
 	}
+	// Since the last new segment, or the last ACK that brought something new.
+	at := maxTime(c.board.runs[len(c.board.runs)-1].at, c.waiting).Add(c.probeTimeout())
+	if at.Before(c.timers[timerRetransmit]) {
+		c.timers.set(timerTailProbe, at)
+	}
+}
+
+// probeTimeout is the PTO of RFC 8985, section 7.2.
+func (c *Conn) probeTimeout() time.Duration {
 	pto := 2*c.rtt.srtt + granularity
 	if c.flight() <= c.snd.mss {
 		pto += maxAckDelay
 	}
-	// Since the last new segment, or the last ACK that brought something new.
-	at := maxTime(c.board.runs[len(c.board.runs)-1].at, c.waiting).Add(pto)
-	if at.Before(c.timers[timerRetransmit]) {
-		c.timers.set(timerTailProbe, at)
-	}
+	return pto
 }
 
 // onTailProbe: no ACK came for two round trips. Something sent now makes the
@@ -252,6 +259,7 @@ func (c *Conn) onTailProbe(now time.Time) {
 		return
 	}
 	c.owed.tailProbe = true
+	c.loss.timer = c.rtt.timing(c.probeTimeout())
 	c.loss.probing, c.loss.probeEnd, c.loss.probeAgain = true, c.snd.nxt, false
 	c.timers.set(timerRetransmit, now.Add(c.rtt.rto()))
 }

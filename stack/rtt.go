@@ -30,6 +30,9 @@ func (r *rttEstimator) sample(rtt time.Duration) {
 // rto is the timeout now in force: doubled for each timeout in a row (5.5).
 func (r *rttEstimator) rto() time.Duration { return r.backedOff(r.backoff) }
 
+// timing describes a timer that ran for so long.
+func (r *rttEstimator) timing(waited time.Duration) Timing { return Timing{waited, r.srtt, r.rttvar} }
+
 // backedOff is the timeout after n doublings.
 func (r *rttEstimator) backedOff(n int) time.Duration {
 	rto := r.initial

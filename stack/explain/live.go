@@ -6,38 +6,36 @@ import (
 
 // reasons are the words for why our own stack sends a segment.
 var reasons = map[stack.ReasonKind]string{
-	stack.ReasonSYN:               "sent to open the connection",
-	stack.ReasonSYNACK:            "sent to answer the SYN",
-	stack.ReasonHandshakeACK:      "sent to complete the three-way handshake",
-	stack.ReasonData:              "sent because the application wrote",
-	stack.ReasonFIN:               "sent because the application closed",
-	stack.ReasonRetransmitTimeout: "sent because no ACK came in time: the retransmission timer has run out %d times in a row, and waits twice as long each time",
-	stack.ReasonFastRetransmit:    "sent because three duplicate ACKs show that it was lost: fast retransmit, sooner than the timer (RFC 5681)",
-	stack.ReasonRecovery:          "sent because it is a further gap of the same loss",
-	stack.ReasonForwardRTO:        "new data in place of old: does the answer show that the timeout was spurious (RFC 5682)?",
-	stack.ReasonTailProbe:         "sent to ask whether the last segments arrived",
-	stack.ReasonTooBig:            "sent again because a router reports that it was too big: the path carries packets of %d bytes at most",
-	stack.ReasonBlackHole:         "sent again, smaller, because larger packets vanish on the way without a word: %d bytes at most from now on",
-	stack.ReasonPathProbe:         "sent in a packet of %d bytes, larger than the others, to find out whether the path carries it",
-	stack.ReasonProbeLost:         "sent again because a packet that tried a larger size was lost, which is no sign of congestion: %d bytes at most",
-	stack.ReasonWindowProbe:       "sent to ask whether the window is still closed (probe %d)",
-	stack.ReasonKeepAlive:         "sent because the connection was idle: is the other side there? (probe %d)",
-	stack.ReasonACK:               "sent to acknowledge at once: two full segments have arrived, a gap was filled, or it was asked for",
-	stack.ReasonDelayedACK:        "sent because the acknowledgment has waited long enough, and nothing else was there to carry it",
-	stack.ReasonFINACK:            "sent to acknowledge the FIN",
-	stack.ReasonDuplicateACK:      "sent because something arrived out of order: it says what is missing",
-	stack.ReasonOldDataACK:        "sent because something arrived that was here before: the other side may have missed the ACK",
-	stack.ReasonWindowUpdate:      "sent because the application has read, and there is room again",
-	stack.ReasonChallengeACK:      "sent as a challenge ACK, because a doubtful segment arrived: it tells the numbers that count, and only the true peer can answer with them (RFC 5961)",
-	stack.ReasonUnacceptableACK:   "sent because a segment arrived that lies outside the window",
-	stack.ReasonUrgent:            "sent to tell of urgent data that wait for room in the window",
-	stack.ReasonAbort:             "sent because the application aborted",
-	stack.ReasonUnreadData:        "sent because the application closed without reading everything",
-	stack.ReasonDataAfterClose:    "sent because data arrived for an application that has gone",
-	stack.ReasonNoConnection:      "sent because there is no such connection",
-	stack.ReasonBadHandshakeACK:   "sent because the ACK is for a SYN that was never sent",
-	stack.ReasonTimeoutAbort:      "sent because the other side has not answered for too long",
-	stack.ReasonSYNCookie:         "sent to answer the SYN with a cookie: too many connections are half open, so nothing of the SYN is kept, and Seq holds what the ACK will bring back (RFC 4987)",
+	stack.ReasonSYN:             "sent to open the connection",
+	stack.ReasonSYNACK:          "sent to answer the SYN",
+	stack.ReasonHandshakeACK:    "sent to complete the three-way handshake",
+	stack.ReasonData:            "sent because the application wrote",
+	stack.ReasonFIN:             "sent because the application closed",
+	stack.ReasonFastRetransmit:  "sent because three duplicate ACKs show that it was lost: fast retransmit, sooner than the timer (RFC 5681)",
+	stack.ReasonRecovery:        "sent because it is a further gap of the same loss",
+	stack.ReasonForwardRTO:      "new data in place of old: does the answer show that the timeout was spurious (RFC 5682)?",
+	stack.ReasonTooBig:          "sent again because a router reports that it was too big: the path carries packets of %d bytes at most",
+	stack.ReasonBlackHole:       "sent again, smaller, because larger packets vanish on the way without a word: %d bytes at most from now on",
+	stack.ReasonPathProbe:       "sent in a packet of %d bytes, larger than the others, to find out whether the path carries it",
+	stack.ReasonProbeLost:       "sent again because a packet that tried a larger size was lost, which is no sign of congestion: %d bytes at most",
+	stack.ReasonWindowProbe:     "sent to ask whether the window is still closed (probe %d)",
+	stack.ReasonKeepAlive:       "sent because the connection was idle: is the other side there? (probe %d)",
+	stack.ReasonACK:             "sent to acknowledge at once: two full segments have arrived, a gap was filled, or it was asked for",
+	stack.ReasonDelayedACK:      "sent because the acknowledgment has waited long enough, and nothing else was there to carry it",
+	stack.ReasonFINACK:          "sent to acknowledge the FIN",
+	stack.ReasonDuplicateACK:    "sent because something arrived out of order: it says what is missing",
+	stack.ReasonOldDataACK:      "sent because something arrived that was here before: the other side may have missed the ACK",
+	stack.ReasonWindowUpdate:    "sent because the application has read, and there is room again",
+	stack.ReasonChallengeACK:    "sent as a challenge ACK, because a doubtful segment arrived: it tells the numbers that count, and only the true peer can answer with them (RFC 5961)",
+	stack.ReasonUnacceptableACK: "sent because a segment arrived that lies outside the window",
+	stack.ReasonUrgent:          "sent to tell of urgent data that wait for room in the window",
+	stack.ReasonAbort:           "sent because the application aborted",
+	stack.ReasonUnreadData:      "sent because the application closed without reading everything",
+	stack.ReasonDataAfterClose:  "sent because data arrived for an application that has gone",
+	stack.ReasonNoConnection:    "sent because there is no such connection",
+	stack.ReasonBadHandshakeACK: "sent because the ACK is for a SYN that was never sent",
+	stack.ReasonTimeoutAbort:    "sent because the other side has not answered for too long",
+	stack.ReasonSYNCookie:       "sent to answer the SYN with a cookie: too many connections are half open, so nothing of the SYN is kept, and Seq holds what the ACK will bring back (RFC 4987)",
 }
 
 // reasonMarks are those that belong on the segment's line.
@@ -56,15 +54,36 @@ func (a *Account) reason() (s Sentence, ok bool) {
 	s.Kind = Meaning
 	s.Format, ok = reasons[a.Live.Reason.Kind]
 	switch kind := a.Live.Reason.Kind; {
-	case kind == stack.ReasonRetransmitTimeout && a.Live.Reason.N == 1:
-		s.Format = "sent because no ACK came in time: the retransmission timer ran out"
+	case kind == stack.ReasonRetransmitTimeout || kind == stack.ReasonTailProbe:
+		var args []any
+		s.Format, args = timed(&a.Live.Reason)
+		s.Args, ok = appendArgs(nil, args), true
 	case kind == stack.ReasonFastRetransmit && a.sack:
 		s.Format = "sent because the SACK blocks show that what was sent later has arrived, so this was lost (RACK, RFC 8985)"
-	case kind == stack.ReasonRetransmitTimeout, kind == stack.ReasonWindowProbe, kind == stack.ReasonKeepAlive,
+	case kind == stack.ReasonWindowProbe, kind == stack.ReasonKeepAlive,
 		kind == stack.ReasonTooBig, kind == stack.ReasonBlackHole, kind == stack.ReasonPathProbe, kind == stack.ReasonProbeLost:
 		s.Args = appendArgs(nil, []any{a.Live.Reason.N})
 	}
 	return s, ok
+}
+
+// timed tells which timer ran out, and where its time comes from (RFC 6298,
+// section 2; RFC 8985, section 7.2).
+func timed(r *stack.Reason) (format string, args []any) {
+	t := r.Timer
+	waited, srtt, rttvar := elapsed(t.Waited), elapsed(t.SRTT), elapsed(t.RTTVar)
+	switch {
+	case r.Kind == stack.ReasonTailProbe:
+		return "sent to ask whether the last segments arrived, after %v without an ACK: twice the round trip of %v (SRTT), and %v for the clock and an ACK that is delayed",
+			[]any{waited, srtt, elapsed(t.Waited - 2*t.SRTT)}
+	case r.N > 1:
+		return "sent because no ACK came in time: the retransmission timer has run out %d times in a row, and waits twice as long each time, now %v", []any{r.N, waited}
+	case t.SRTT == 0:
+		return "sent because no ACK came in time: the retransmission timer ran out after %v, its time until a round trip has been measured", []any{waited}
+	case t.SRTT+4*t.RTTVar < t.Waited:
+		return "sent because no ACK came in time: the retransmission timer ran out after %v, the least that it waits: a round trip takes %v (SRTT) and varies by %v (RTTVAR)", []any{waited, srtt, rttvar}
+	}
+	return "sent because no ACK came in time: the retransmission timer ran out after %v = the round trip of %v (SRTT) + 4 × its variation of %v (RTTVAR)", []any{waited, srtt, rttvar}
 }
 
 // stackSays passes on what our own stack says of the segment, and of what the

@@ -306,7 +306,7 @@ func closedWindow() *dialogue {
 func live() *dialogue {
 	d := newDialogue()
 	sent := func(in *Input, kind stack.ReasonKind) *Live {
-		in.Live = &Live{Sent: true, Reason: stack.Reason{Kind: kind, N: 1}}
+		in.Live = &Live{Sent: true, Reason: stack.Reason{Kind: kind, N: 1, Timer: stack.Timing{Waited: 300 * time.Millisecond, SRTT: 100 * time.Millisecond, RTTVar: 50 * time.Millisecond}}}
 		return in.Live
 	}
 	received := func(in *Input, verdict stack.Verdict, rcvNxt int) {
