@@ -21,8 +21,8 @@ import (
 
 // What connections may take, in octets.
 const (
-	connectionMemory = 4 << 10  // each, beside its buffers, while it is idle
-	hostMemory       = 64 << 10 // all together, when they and their host are gone
+	connectionMemory = 4 << 10   // each, beside its buffers, while it is idle
+	hostMemory       = 128 << 10 // all together, when they and their host are gone
 )
 
 // soakConfig has TIME-WAIT last as long as a FIN may be repeated here, and not
@@ -58,6 +58,14 @@ func TestSoak(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// The filter of the guards is loaded once for the process.
+	link := rawLink(t, pair.A)
+	_, guard, err := link.Reserve(netip.AddrPortFrom(pair.A.IPv4, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard.Close()
+	link.Close()
 	t.Run("from the kernel", func(t *testing.T) {
 		soak(t, connections, func(s *soaking) {
 			s.hosts = []*rawtcp.Host{rawtcp.NewHost(rawLink(t, pair.A))}
