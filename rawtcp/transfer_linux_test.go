@@ -39,7 +39,7 @@ func TestTransfer(t *testing.T) {
 		{name: "clean", size: 8 * mebi, full: 64 * mebi, offloads: true},
 		{name: "on a real wire", size: 8 * mebi, full: 64 * mebi},
 		{name: "2 percent lost", size: 4 * mebi, full: 64 * mebi, drop: 2},
-		{name: "20 percent lost", size: mebi / 4, full: mebi, drop: 20},
+		{name: "20 percent lost", size: mebi / 16, full: mebi, drop: 20},
 		{name: "across the wrap", size: mebi, full: 16 * mebi, drop: 2, isn: &wrap},
 		{name: "packet link, clean", packet: true, size: 8 * mebi, full: 256 * mebi, offloads: true},
 		{name: "packet link, on a real wire", packet: true, size: 8 * mebi, full: 64 * mebi},
