@@ -122,6 +122,7 @@ func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) (rtt ti
 	}
 	rtt = max(rtt, time.Microsecond)
 	c.rtt.sample(rtt)
+	c.loss.sampled = true
 	return rtt
 }
 

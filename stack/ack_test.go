@@ -181,3 +181,20 @@ func TestNoAllocationPerSegment(t *testing.T) {
 		t.Errorf("%v allocations for an ACK", n)
 	}
 }
+
+// RFC5681-4.2-b: a segment brings one ACK at most, whatever it is.
+func TestOneACKForASegment(t *testing.T) {
+	d := established(t, stack.Config{}, sackOK())
+	for i, at := range []int{1, 5001, 3001, 1001, 1, 9001, 2001, 100_000, 4001} {
+		d.data(at, 1000, 1)
+		if len(d.out) > 1 {
+			t.Errorf("segment %d was answered with %d", i, len(d.out))
+		}
+		d.out = nil
+		d.expectNothing()
+	}
+	d.wait(delayedACK)
+	if len(d.out) > 1 {
+		t.Errorf("and %d after a while", len(d.out))
+	}
+}

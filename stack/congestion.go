@@ -75,15 +75,16 @@ func (cc *congestion) grow(a advance) {
 // slowStartGain counts octets, and all those of an ACK (RFC 3465, section 2.2,
 // without a limit L): a peer that takes in super-segments acknowledges forty at
 // once, and no ACK lets go more than twice what it covers. But after a timeout an
-// ACK may cover what arrived long ago, and counts as one segment (section 2.3).
+// ACK may cover what arrived long ago, and counts as one segment (section 2.3), as
+// RFC 5681 would have it always.
 func (cc *congestion) slowStartGain(a advance) int {
-	if cc.ssthresh > 0 {
-		if cc.careful {
-			a.n = min(a.n, cc.mss)
-		}
-		return min(a.n, cc.ssthresh-cc.cwnd)
-	}
 	gain := min(a.n, cc.cwnd)
+	if cc.careful || cc.algorithm == NewReno {
+		gain = min(gain, cc.mss)
+	}
+	if cc.ssthresh > 0 {
+		return min(gain, cc.ssthresh-cc.cwnd)
+	}
 	switch cc.hystart.onACK(a) {
 	case exponential:
 		return gain

@@ -20,18 +20,43 @@ func (d *dialogue) segments(from, n int) {
 
 func cwnd(d *dialogue) int { return d.c.Snapshot().Cwnd }
 
-// RFC5681-2-a, RFC5681-3.1-b, RFC5681-3.1-c, RFC6928-2-a.
+// RFC5681-3.1-b, RFC6928-2-a: ten segments, less where they are large. RFC5681-3.1-c:
+// the handshake does not add to it.
 func TestInitialWindow(t *testing.T) {
-	d := established(t, stack.Config{})
-	d.writeN(100000)
-	d.segments(1, 10)
-
-	d = established(t, stack.Config{InitialWindow: 2})
-	d.writeN(100000)
-	d.segments(1, 2)
+	for _, tc := range []struct{ mss, segments, window int }{
+		{536, 0, 5360}, {1000, 0, 10000}, {1460, 0, 14600}, {4000, 0, 14600}, {8000, 0, 16000},
+		{1000, 2, 2000},
+	} {
+		d := established(t, stack.Config{MTU: 9000, InitialWindow: tc.segments, NoDelay: true}, mss(tc.mss))
+		d.same("cwnd", cwnd(d), tc.window)
+		d.writeN(100000)
+		sent := 0
+		for _, o := range d.out {
+			sent += len(o.seg.Payload)
+		}
+		if sent > tc.window || sent <= tc.window-tc.mss {
+			t.Errorf("MSS %d: %d octets were sent", tc.mss, sent)
+		}
+	}
+	d := listen(t, stack.Config{})
+	d.send("SYN", seq(0), mss(1000))
+	d.expect("SYN,ACK")
+	d.send("ACK", seq(1), ack(1))
+	d.same("cwnd", cwnd(d), 10000)
 }
 
-// MUST-19, RFC5681-3.1-a.
+// RFC5681-2-a: neither beyond the congestion window nor beyond the peer's.
+func TestBothWindowsLimit(t *testing.T) {
+	d := established(t, stack.Config{}, win(5000))
+	d.writeN(100000)
+	d.segments(1, 5)
+	d.acks(1, win(8000))
+	d.segments(5001, 3)
+	d.acks(1)
+	d.segments(8001, 2)
+}
+
+// MUST-19, RFC5681-3.1-a, RFC5681-3.1-e.
 func TestSlowStart(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.writeN(100000)
@@ -41,6 +66,7 @@ func TestSlowStart(t *testing.T) {
 	d.acks(3001)
 	d.segments(12001, 4)
 	d.same("cwnd", cwnd(d), 13000)
+	d.same("ssthresh", d.c.Snapshot().Ssthresh, 0) // arbitrarily high
 }
 
 // RFC 3465, section 2.3: slow start after a timeout counts one segment for an
@@ -88,6 +114,18 @@ func TestTheFirstSlowStartHasNoBound(t *testing.T) {
 	d.out = nil
 }
 
+// RFC5681-3.1-f: as RFC 5681 has it, an ACK adds a segment at most, whatever it
+// covers. CUBIC's slow start is that of RFC 9406, which counts octets.
+func TestSlowStartOfNewReno(t *testing.T) {
+	d := established(t, stack.Config{Congestion: stack.NewReno})
+	d.writeN(100000)
+	d.segments(1, 10)
+	d.acks(2001)
+	d.same("cwnd", cwnd(d), 11000)
+	d.acks(2501)
+	d.same("cwnd", cwnd(d), 11500)
+}
+
 // An ACK of everything opens the window by at most itself.
 func TestSlowStartAtMostDoubles(t *testing.T) {
 	d := established(t, stack.Config{})
@@ -97,8 +135,7 @@ func TestSlowStartAtMostDoubles(t *testing.T) {
 	d.segments(10001, 20)
 }
 
-// RFC 5681, section 3.1: a segment more for every window acknowledged.
-// MUST-19, RFC5681-3.1-a.
+// MUST-19, RFC5681-3.1-a: a segment more for every window acknowledged.
 func TestCongestionAvoidance(t *testing.T) {
 	d := established(t, stack.Config{Congestion: stack.NewReno})
 	d.writeN(500000)
@@ -138,8 +175,7 @@ func TestAnUnusedWindowDoesNotGrow(t *testing.T) {
 	d.same("cwnd", cwnd(d), 10000)
 }
 
-// RFC 5681, section 3.1: one segment, and ssthresh by equation 4, once.
-// RFC5681-3.1-g.
+// RFC5681-3.1-g: one segment, and ssthresh by equation 4, once.
 func TestTimeoutShrinksTheWindow(t *testing.T) {
 	d := established(t, stack.Config{Congestion: stack.NewReno})
 	d.writeN(10000)
@@ -165,8 +201,7 @@ func TestSsthreshHasALeast(t *testing.T) {
 	d.same("ssthresh", d.c.Snapshot().Ssthresh, 2000)
 }
 
-// Section 4.1: after an idle time the window that was open says nothing.
-// RFC5681-4.1-a.
+// RFC5681-4.1-a: after an idle time the window that was open says nothing.
 func TestIdleRestart(t *testing.T) {
 	d := established(t, stack.Config{})
 	d.writeN(30000)

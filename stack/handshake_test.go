@@ -88,8 +88,8 @@ func TestSYNIsGivenUp(t *testing.T) {
 	d.ended(stack.ErrTimeout)
 }
 
-// RFC 5681, section 3.1, and RFC 6298, 5.7: after a lost SYN, begin slowly.
-// RFC5681-3.1-d, RFC6298-5-d, RFC6928-2-a.
+// RFC5681-3.1-d, RFC6928-2-a, and RFC 6298, 5.7: after a lost SYN, begin slowly.
+// RFC6298-5-d.
 func TestLostSYNShrinksTheInitialWindow(t *testing.T) {
 	d := dial(t, stack.Config{})
 	d.expect("SYN", seq(0))

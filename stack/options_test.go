@@ -256,6 +256,8 @@ func TestEverySegmentIsStamped(t *testing.T) {
 	}
 	d.write("hello")
 	next()
+	d.wait(firstRTO) // a tail loss probe
+	next()
 	d.wait(firstRTO) // a retransmission
 	next()
 	d.acks(6, ts(2, d.tsval()), win(0))

@@ -15,7 +15,10 @@ type Reason struct {
 
 // Timing is how long a timer ran, and what that followed from (RFC 6298, section 2;
 // RFC 8985, section 7.2). SRTT is zero where no round trip has been measured.
-type Timing struct{ Waited, SRTT, RTTVar time.Duration }
+type Timing struct {
+	Waited, SRTT, RTTVar time.Duration
+	InPlace              bool // the tail loss probe, of the timeout, which would have come first
+}
 
 // ReasonKind is the kind of a Reason.
 type ReasonKind uint8

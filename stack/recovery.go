@@ -16,6 +16,7 @@ type recovery struct {
 	probing     bool // a tail loss probe is unanswered
 	probeEnd    Seq  // SND.NXT when it went out
 	probeAgain  bool // it was sent before: its ACK may hide a loss
+	sampled     bool // a round trip was measured since
 	retransmits int  // segments sent again, in all
 	seenRecover bool // recover is set
 	reduced     int  // transmissions before ssthresh was last set
@@ -232,15 +233,16 @@ func (c *Conn) armRetransmit(now time.Time, outstanding bool) {
 		c.timers.set(timerRetransmit, now.Add(c.rtt.rto()))
 	}
 	c.timers.stop(timerTailProbe)
-	if !c.sack || c.loss.probing || c.loss.recovering || c.loss.timedOut || c.board.sackedBytes > 0 ||
-		!c.state.Synchronized() || c.rtt.srtt == 0 {
+	if !c.sack || c.loss.probing || !c.loss.sampled || c.loss.recovering || c.loss.timedOut || c.board.sackedBytes > 0 ||
+		!c.state.Synchronized() {
 		return
 	}
 	// Since the last new segment, or the last ACK that brought something new.
 	at := maxTime(c.board.runs[len(c.board.runs)-1].at, c.waiting).Add(c.probeTimeout())
-	if at.Before(c.timers[timerRetransmit]) {
-		c.timers.set(timerTailProbe, at)
+	if c.timers[timerRetransmit].Before(at) {
+		at = c.timers[timerRetransmit]
 	}
+	c.timers.set(timerTailProbe, at)
 }
 
 // probeTimeout is the PTO of RFC 8985, section 7.2.
@@ -260,7 +262,12 @@ func (c *Conn) onTailProbe(now time.Time) {
 	}
 	c.owed.tailProbe = true
 	c.loss.timer = c.rtt.timing(c.probeTimeout())
+	if !now.Before(c.timers[timerRetransmit]) {
+		c.loss.timer = c.rtt.timing(c.rtt.rto())
+		c.loss.timer.InPlace = true
+	}
 	c.loss.probing, c.loss.probeEnd, c.loss.probeAgain = true, c.snd.nxt, false
+	c.loss.sampled = false
 	c.timers.set(timerRetransmit, now.Add(c.rtt.rto()))
 }
 

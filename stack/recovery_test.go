@@ -20,7 +20,10 @@ func window(t *testing.T, opts ...detail) *dialogue {
 	return d
 }
 
-// RFC3042-2-a, RFC5681-3.2-b, RFC5681-3.2-c, RFC5681-3.2-d, RFC6582-3.2-c.
+// RFC5681-3.2-b, RFC5681-3.2-c, RFC5681-3.2-d, RFC3042-2-a, RFC6582-3.2-c: two
+// duplicate ACKs let new data go, as much beyond cwnd; the third shows a loss. In
+// between, the window is that of RFC 6937, for which the same segments have left
+// the network.
 func TestFastRetransmit(t *testing.T) {
 	d := window(t)
 	d.acks(1)
@@ -53,8 +56,7 @@ func TestFastRetransmit(t *testing.T) {
 	d.segments(16001, 1)
 }
 
-// RFC 6582: each partial ACK shows the next hole.
-// RFC6582-3.2-b.
+// RFC6582-3.2-b: each partial ACK shows the next hole, and starts the timer anew.
 func TestNewReno(t *testing.T) {
 	d := window(t)
 	for range 3 {
@@ -71,6 +73,16 @@ func TestNewReno(t *testing.T) {
 	d.expect("ACK", seq(5001), length(1000), why(stack.ReasonRecovery))
 	d.acks(12001)
 	d.same("recovering", d.c.Snapshot().Recovering, false)
+
+	d = window(t)
+	for range 3 {
+		d.acks(1)
+	}
+	d.out = nil
+	d.wait(rtt)
+	d.acks(3001)
+	d.expect("ACK", seq(3001), length(1000), why(stack.ReasonRecovery))
+	d.expectAfter(rto(d), "ACK", seq(3001), length(1000), why(stack.ReasonRetransmitTimeout, 1))
 }
 
 // A duplicate ACK has no data and the same window.
@@ -88,8 +100,7 @@ func TestWhatIsNoDuplicateACK(t *testing.T) {
 	}
 }
 
-// RFC 6582, section 4: duplicate ACKs of what a timeout sent again mean nothing.
-// RFC6582-4-a.
+// RFC6582-3.2-a, RFC6582-4-a: duplicate ACKs of what a timeout sent again mean nothing.
 func TestNoFastRetransmitBelowRecover(t *testing.T) {
 	d := window(t)
 	d.expectAfter(firstRTO-rtt, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout))
@@ -109,7 +120,7 @@ func TestNoFastRetransmitBelowRecover(t *testing.T) {
 
 // RFC 2018, 6675 and 8985: with SACK.
 
-// RFC6675-5-a.
+// RFC6675-5-a: until the recovery point is acknowledged, and not beyond cwnd.
 func TestFastRetransmitBySACK(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 4001))
@@ -123,8 +134,7 @@ func TestFastRetransmitBySACK(t *testing.T) {
 	d.same("recovering", d.c.Snapshot().Recovering, false)
 }
 
-// Several holes: the lost first, then new data, as cwnd allows.
-// RFC6675-5-a.
+// RFC6675-4-a, with RACK's IsLost. Several holes: the lost first, then new data, as cwnd allows.
 func TestHolesAreFilledInOrder(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(9001, 10001, 5001, 8001))
@@ -154,7 +164,7 @@ func TestReorderingIsNotLoss(t *testing.T) {
 	d.same("recovering", d.c.Snapshot().Recovering, false)
 }
 
-// RFC8985-3.3.2-a, RFC8985-4-a, RFC8985-6.2-a.
+// RFC8985-6.2-a, RFC8985-3.3.2-a: a quarter of a round trip is all they get.
 func TestTheReorderTimer(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 2001))
@@ -163,7 +173,7 @@ func TestTheReorderTimer(t *testing.T) {
 	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
 }
 
-// RFC5681-4.3-a: a retransmission that is lost too is found out by what was sent
+// RFC5681-4.3-a, RFC8985-4-a: a retransmission that is lost too is found out by what was sent
 // after it, and is a second sign of congestion.
 func TestLostRetransmission(t *testing.T) {
 	d := window(t, sackOK())
@@ -268,109 +278,8 @@ func TestLyingSACK(t *testing.T) {
 	d.same("runs", d.c.Runs(), 10)
 }
 
-// RFC 8985, section 7: tail loss probes.
-
-func tail3(t *testing.T) *dialogue {
-	d := established(t, stack.Config{}, sackOK())
-	d.writeN(3000)
-	d.expect("ACK", seq(1), length(1000))
-	d.expect("ACK", seq(1001), length(1000))
-	d.expect("PSH,ACK", seq(2001), length(1000))
-	return d
-}
-
-const pto = 2*rtt + ms
-
-// RFC8985-7.2-a.
-func TestTailLossProbe(t *testing.T) {
-	d := tail3(t)
-	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
-	d.wait(rtt)
-	d.acks(1, sack(2001, 3001)) // so the others are lost
-	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
-	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
-	d.acks(3001)
-	d.wait(time.Hour)
-	d.expectNothing()
-}
-
-// RFC8985-7.2-a: a single segment may meet a delayed ACK; and where the timeout
-// comes before the probe, there is none.
-func TestTailLossProbeOfOneSegment(t *testing.T) {
-	d := established(t, stack.Config{MinRTO: time.Second}, sackOK())
-	d.write("hello")
-	d.expect("PSH,ACK", text("hello"))
-	d.expectAfter(pto+200*ms, "PSH,ACK", seq(1), text("hello"), why(stack.ReasonTailProbe))
-
-	d = established(t, stack.Config{}, sackOK())
-	d.write("hello")
-	d.expect("PSH,ACK", text("hello"))
-	d.expectAfter(firstRTO, "PSH,ACK", seq(1), text("hello"), why(stack.ReasonRetransmitTimeout, 1))
-}
-
-func TestTailLossProbeOfNewData(t *testing.T) {
-	d := tail3(t)
-	d.write("more") // Nagle holds it
-	d.expectAfter(pto, "PSH,ACK", seq(3001), text("more"), why(stack.ReasonTailProbe))
-}
-
-// RFC8985-7.3-a, RFC8985-7.3-b.
-func TestOneTailLossProbeThenTheTimeout(t *testing.T) {
-	d := tail3(t)
-	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
-	d.expectAfter(firstRTO, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout, 1))
-}
-
-// A probe may not leave the window that the peer has shrunk.
-func TestTailLossProbeInAShrunkenWindow(t *testing.T) {
-	d := tail3(t)
-	d.acks(1, win(500))
-	d.wait(pto)
-	for _, o := range d.out {
-		if edge := iss.Add(501); edge.Less(o.seg.Next()) {
-			t.Errorf("beyond the window: %s", d.show(o))
-		}
-	}
-}
-
-// Section 7.4.2: the probe itself may have repaired a loss, which counts as one.
-// RFC8985-7.4.2-a.
-func TestTailLossProbeRepairsALoss(t *testing.T) {
-	d := tail3(t)
-	d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
-	d.wait(rtt)
-	d.acks(3001) // of the probe, or of the original: not known yet
-	was := cwnd(d)
-	d.writeN(1000)
-	d.expect("PSH,ACK", length(1000))
-	d.wait(rtt)
-	d.acks(4001) // nothing in between: it was of the probe
-	if got := cwnd(d); got >= was {
-		t.Errorf("cwnd: expected less than %d, actual %d", was, got)
-	}
-}
-
-func TestTailLossProbeThatWasNotNeeded(t *testing.T) {
-	for name, second := range map[string][]detail{"duplicate ACK": nil, "D-SACK": {sack(2001, 3001)}} {
-		t.Run(name, func(t *testing.T) {
-			d := tail3(t)
-			d.expectAfter(pto, "PSH,ACK", seq(2001), length(1000), why(stack.ReasonTailProbe))
-			d.acks(3001) // of the original
-			d.wait(rtt)
-			d.acks(3001, second...) // of the probe
-			was := cwnd(d)
-			d.writeN(1000)
-			d.expect("PSH,ACK", length(1000))
-			d.wait(rtt)
-			d.acks(4001)
-			d.same("cwnd", cwnd(d), was)
-		})
-	}
-}
-
-// Once segments were seen to overtake each other, what is late gets its time,
+// RFC8985-9.2-a: once segments were seen to overtake each other, what is late gets its time,
 // however much has arrived.
-// RFC8985-9.2-a.
 func TestReorderingIsRemembered(t *testing.T) {
 	d := window(t, sackOK())
 	d.acks(1, sack(1001, 2001))
@@ -383,9 +292,8 @@ func TestReorderingIsRemembered(t *testing.T) {
 	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonFastRetransmit))
 }
 
-// RFC 6582, section 3.2, step 1: duplicate ACKs of the very end of a recovery
+// RFC6582-3.2-a: duplicate ACKs of the very end of a recovery
 // may come from what it sent twice.
-// RFC6582-3.2-a.
 func TestNoFastRetransmitAtRecover(t *testing.T) {
 	d := window(t)
 	d.expectAfter(firstRTO-rtt, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout))
@@ -429,4 +337,38 @@ func TestASpuriousRetransmissionProvesNothing(t *testing.T) {
 	d.acks(2001)
 	d.acks(3001)
 	d.same("retransmits", d.c.Snapshot().Retransmits, 1)
+}
+
+// RFC6675-5.1-a: after a timeout in a recovery no other begins before all that
+// was in flight is acknowledged.
+func TestNoRecoveryAfterATimeoutInRecovery(t *testing.T) {
+	d := window(t, sackOK())
+	d.acks(1, sack(1001, 5001))
+	d.out = nil
+	end := sndNxt(d)
+	d.advance(d.now.Add(rto(d)))
+	d.expect("ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout, 1))
+	d.same("recovering", d.c.Snapshot().Recovering, false)
+	for i := 6001; i < end; i += 1000 {
+		d.acks(1, sack(1001, 5001, 6001, i))
+		d.same("recovering", d.c.Snapshot().Recovering, false)
+	}
+	d.out = nil
+	d.acks(end)
+	d.out = nil
+	d.wait(rtt)
+	d.writeN(100_000)
+	for range 20 { // now one may
+		d.out = nil
+		d.wait(rtt)
+		if una := d.c.Snapshot().SndUna.Sub(iss); una+5000 <= sndNxt(d) {
+			d.acks(una, sack(una+1000, una+5000))
+			d.out = nil
+			d.wait(rtt / 4)
+			d.same("recovering", d.c.Snapshot().Recovering, true)
+			return
+		}
+		d.acks(sndNxt(d))
+	}
+	t.Error("the window never opened")
 }

@@ -73,6 +73,8 @@ func timed(r *stack.Reason) (format string, args []any) {
 	t := r.Timer
 	waited, srtt, rttvar := elapsed(t.Waited), elapsed(t.SRTT), elapsed(t.RTTVar)
 	switch {
+	case r.Kind == stack.ReasonTailProbe && t.InPlace:
+		return "sent to ask whether the last segments arrived, after %v without an ACK: the retransmission timer would have run out now, but a probe comes first and leaves the congestion window as it is", []any{waited}
 	case r.Kind == stack.ReasonTailProbe:
 		return "sent to ask whether the last segments arrived, after %v without an ACK: twice the round trip of %v (SRTT), and %v for the clock and an ACK that is delayed",
 			[]any{waited, srtt, elapsed(t.Waited - 2*t.SRTT)}
