@@ -149,6 +149,7 @@ func (c *Conn) windowArrived(seg *Segment) {
 		if c.flight() > 0 { // what a closed window swallowed goes out at once
 			c.loss.again = ReasonRecovery
 			c.board.markAllLost()
+			c.loss.frto.step = frtoOff
 		}
 	}
 }

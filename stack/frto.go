@@ -44,7 +44,7 @@ func (c *Conn) doubtTimeout() {
 func (c *Conn) judgeTimeout(n int, d *delivered, duplicate bool) {
 	f := &c.loss.frto
 	switch f.step {
-	case frtoWait:
+	case frtoWait, frtoSend:
 		switch {
 		case n > 0 && f.end.LessEq(c.snd.una), duplicate && !c.sack:
 			f.step = frtoOff
@@ -63,8 +63,8 @@ func (c *Conn) judgeTimeout(n int, d *delivered, duplicate bool) {
 }
 
 // spuriousTimeout takes back what the timeout did. The window is what it was, but is
-// reached by slow start, so that an ACK of much lets go no burst (RFC 4015, section 3.2:
-// cwnd and ssthresh). That the round trip is longer, the samples say by
+// reached by slow start, so that an ACK of much lets go no burst (RFC
+// 4015). That the round trip is longer, the samples say by
 // themselves.
 func (c *Conn) spuriousTimeout(n int, d *delivered) {
 	f := &c.loss.frto

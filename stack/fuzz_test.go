@@ -78,6 +78,8 @@ func runTape(t *testing.T, data []byte) {
 		NoTimestamps: mix&1 != 0, NoSACK: mix&2 != 0, NoWindowScale: mix&4 != 0, NoDelay: mix&8 != 0, IPv6: mix&16 != 0,
 		UserTimeout: time.Minute,
 	}
+	more := p.next()
+	cfg.ECN, cfg.Congestion = more&1 != 0, stack.Congestion(more>>1&1)
 	if mix&32 != 0 {
 		cfg.KeepAlive, cfg.KeepAliveIdle, cfg.KeepAliveCount = true, 5*time.Second, 2
 	}
@@ -184,6 +186,7 @@ func (f *trial) segment(p *tape) *stack.Segment {
 	}
 	seg.Payload = octets(seg.Seq.Add(synLen(seg)), pick(p, 0, 0, 1, 2, 10, 536, 1460, 60000))
 	f.options(p, seg)
+	f.marks(p, seg)
 	return seg
 }
 
@@ -210,7 +213,14 @@ func (f *trial) politeSegment(p *tape) *stack.Segment {
 		}
 	}
 	f.options(p, seg)
+	f.marks(p, seg)
 	return seg
+}
+
+// marks are those of ECN.
+func (f *trial) marks(p *tape, seg *stack.Segment) {
+	seg.ECN = stack.ECN(p.next() & 3)
+	seg.Flags |= pick(p, 0, 0, stack.ECE, stack.CWR, stack.ECE|stack.CWR)
 }
 
 func (f *trial) options(p *tape, seg *stack.Segment) {

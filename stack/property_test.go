@@ -95,7 +95,7 @@ func checkSegments(t *rapid.T, n *netsim.Network, users [2]*user) {
 		switch p.Reason.Kind {
 		case stack.ReasonSYN, stack.ReasonSYNACK, stack.ReasonFIN:
 			fresh++
-		case stack.ReasonData:
+		case stack.ReasonData, stack.ReasonForwardRTO:
 			fresh++
 			data++
 		}
@@ -133,9 +133,12 @@ func drawPath(t *rapid.T, name string) netsim.Path {
 	if rapid.Bool().Draw(t, name+" coalesces") {
 		p.Coalesce = ms
 	}
+	marks := share("marks", 20)
+	p.Fate = func(_ *stack.Segment, random func() float64) fault.Fate { return fault.Fate{Mark: random() < marks} }
 	if errors := share("ICMP errors", 10); errors > 0 {
 		kind := stack.ICMPKind(rapid.IntRange(int(stack.ICMPNetUnreachable), int(stack.ICMPParameterProblem)).Draw(t, name+": ICMP"))
 		p.Fate = func(_ *stack.Segment, random func() float64) (f fault.Fate) {
+			f.Mark = random() < marks
 			if random() < errors {
 				f.ICMP = &kind
 			}
@@ -169,6 +172,7 @@ func drawUser(t *rapid.T, n *netsim.Network, h *netsim.Host, name string, most i
 		SendBuffer: size("send buffer"), ReceiveBuffer: size("receive buffer"),
 		MSS:          rapid.SampledFrom([]int{0, 48, 100, 536, 1460}).Draw(t, name+": MSS"),
 		NoTimestamps: flag("no timestamps"), NoSACK: flag("no SACK"), NoWindowScale: flag("no window scale"), NoDelay: flag("no Nagle"),
+		ECN: flag("ECN"), Congestion: rapid.SampledFrom([]stack.Congestion{stack.CUBIC, stack.NewReno}).Draw(t, name+": congestion control"),
 		KeepAlive: true, KeepAliveIdle: time.Minute,
 	}
 	if flag("no delayed ACK") {
