@@ -129,12 +129,12 @@ func TestUnansweredIsReported(t *testing.T) {
 	conn := c.(*Conn)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	conn.Adjust(func(cfg *stack.Config) { cfg.R1 = 1 })
-	b.mu.Lock() // the peer's host stands still
+	conn.Adjust(func(cfg *stack.Config) { cfg.R1 = 2 }) // a tail loss probe, and a timeout
+	b.mu.Lock()                                         // the peer's host stands still
 	conn.Write([]byte("x"))
 	r, err := conn.Report(ctx)
 	b.mu.Unlock()
-	if err != nil || r.Kind != stack.ReportUnanswered || r.Retransmissions != 1 {
+	if err != nil || r.Kind != stack.ReportUnanswered || r.Retransmissions != 2 {
 		t.Errorf("reported %+v, %v", r, err)
 	}
 	conn.reported(stack.Report{Kind: stack.ReportUrgent, Urgent: 1})

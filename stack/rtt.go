@@ -31,7 +31,9 @@ func (r *rttEstimator) sample(rtt time.Duration) {
 func (r *rttEstimator) rto() time.Duration { return r.backedOff(r.backoff) }
 
 // timing describes a timer that ran for so long.
-func (r *rttEstimator) timing(waited time.Duration) Timing { return Timing{Waited: waited, SRTT: r.srtt, RTTVar: r.rttvar} }
+func (r *rttEstimator) timing(waited time.Duration) Timing {
+	return Timing{Waited: waited, SRTT: r.srtt, RTTVar: r.rttvar}
+}
 
 // backedOff is the timeout after n doublings.
 func (r *rttEstimator) backedOff(n int) time.Duration {

@@ -48,7 +48,7 @@ func TestStep(t *testing.T) {
 	rawnc.says("sent because the application wrote")
 	rawnc.types("s\n")
 	rawnc.says("dropped by hand")
-	rawnc.says("sent to ask whether the last segments arrived") // the tail loss probe
+	rawnc.says("the retransmission timer would have run out now, but a probe comes first")
 	rawnc.types("e window=7\n")
 	rawnc.says("the window was edited by hand")
 	rawnc.types("\n")
