@@ -196,6 +196,7 @@ func (c *cable) fate(side fault.Side, frame []byte) (fate fault.Fate) {
 // is sent again, how the data are cut and when they are acknowledged depends on
 // the moment.
 func (c *cable) note(side fault.Side, p *wire.Packet) {
+	before := c.views[side].Next
 	again := c.views[side].See(&p.Segment).Again
 	control := p.Flags & (stack.SYN | stack.FIN | stack.RST)
 	if side == fault.Server && p.Window == 0 && control == 0 {
@@ -205,7 +206,11 @@ func (c *cable) note(side fault.Side, p *wire.Packet) {
 		return
 	}
 	arrow := [...]string{"→", "←"}[side]
-	if n := len(p.Payload); n > 0 {
+	if len(p.Payload) > 0 { // with what never reached the cable, and comes again behind it
+		n := p.Segment.Next().Sub(before)
+		if control.Has(stack.FIN) {
+			n--
+		}
 		if c.sending == arrow {
 			n += c.octets
 			c.log = c.log[:len(c.log)-1]
