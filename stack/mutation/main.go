@@ -92,14 +92,23 @@ func main() {
 	}
 }
 
-// try returns the tests that fail, or nil where all pass.
-func (m mutation) try() ([]string, error) {
+// apply returns the changed file.
+func (m mutation) apply() ([]byte, error) {
 	source, err := os.ReadFile(m.file)
 	if err != nil {
 		return nil, err
 	}
-	if n := strings.Count(string(source), m.old); n != 1 {
+	if n := bytes.Count(source, []byte(m.old)); n != 1 {
 		return nil, fmt.Errorf("it no longer applies: what it replaces stands %d times in %s", n, m.file)
+	}
+	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
+}
+
+// try returns the tests that fail, or nil where all pass.
+func (m mutation) try() ([]string, error) {
+	mutant, err := m.apply()
+	if err != nil {
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "mutation")
 	if err != nil {
@@ -107,7 +116,7 @@ func (m mutation) try() ([]string, error) {
 	}
 	defer os.RemoveAll(dir)
 	changed, overlay := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(changed, []byte(strings.Replace(string(source), m.old, m.new, 1)), 0o666); err != nil {
+	if err := os.WriteFile(changed, mutant, 0o666); err != nil {
 		return nil, err
 	}
 	path, err := filepath.Abs(m.file)
