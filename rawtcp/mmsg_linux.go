@@ -116,20 +116,6 @@ func mmsg(number uintptr, fd int, m []unix.Mmsghdr) (int, error) {
 	}
 }
 
-// epollReady tells which files of an epoll are ready now.
-func epollReady(epoll int, events []unix.EpollEvent) int {
-	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-		switch errno {
-		case 0:
-			return int(n)
-		case unix.EINTR:
-		default: // cannot happen: the epoll is ours
-			return 0
-		}
-	}
-}
-
 const ipv6HeaderLen = 40
 
 // putIPv6Header writes in front of what a raw IPv6 socket delivered the header

@@ -1,7 +1,7 @@
 package rawtcp
 
 import (
-	"errors"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
@@ -9,8 +9,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,90 +17,64 @@ import (
 type rawLink struct {
 	families [2]atomic.Pointer[rawFamily] // IPv4 and IPv6; nil until used
 	opening  sync.Mutex
-
-	// ready is an epoll of all the sockets, in the poller of Go's runtime: who waits
-	// for it keeps no thread.
-	ready *os.File
-	wait  syscall.RawConn // of ready
-	epoll int             // its file descriptor
-	in    struct {        // of ReadBatch
-		bufs  [][]byte
-		n     int
-		err   error
-		tried func(uintptr) bool // reads, and reports whether there was anything
-		again bool               // it was called before: it is now that something has come
-		last  *rawSocket         // the one that something came from last
-	}
-
-	held   atomic.Int64 // octets that the sockets were told to hold
-	inUse  sync.RWMutex // held for reading while file descriptors are used
-	closed atomic.Bool
+	wake     *os.File     // an eventfd, which is readable after Wake
+	held     atomic.Int64 // octets that the sockets were told to hold
+	inUse    sync.RWMutex // held for reading while file descriptors are used
+	closed   atomic.Bool
 }
 
 // newRawLink returns the link that is made of raw sockets. It needs
 // CAP_NET_RAW, as soon as it is asked for a route or a port.
 func newRawLink() (Link, error) {
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return nil, os.NewSyscallError("eventfd", err)
 	}
-	unix.SetNonblock(epoll, true) // os.NewFile looks for it
-	l := &rawLink{ready: os.NewFile(uintptr(epoll), "epoll"), epoll: epoll}
-	l.in.tried = func(uintptr) bool { return l.read() }
-	if l.wait, err = l.ready.SyscallConn(); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return &rawLink{wake: os.NewFile(uintptr(fd), "eventfd")}, nil
 }
 
+// ReadBatch waits in the system call itself, and keeps a thread for so long: a
+// goroutine that waits with others for Go's poller is woken by way of another
+// thread, and the poller is by every packet, also when nobody waits for one.
 func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 	l.inUse.RLock()
 	defer l.inUse.RUnlock()
-	l.in.bufs, l.in.again = bufs, false
-	waitErr := l.wait.Read(l.in.tried)
-	switch {
-	case l.closed.Load():
-		return 0, net.ErrClosed
-	case errors.Is(waitErr, os.ErrDeadlineExceeded): // that of Wake
-		return 0, l.ready.SetReadDeadline(time.Time{})
-	case waitErr != nil:
-		return 0, waitErr
+	for n == 0 && err == nil {
+		if l.closed.Load() {
+			return 0, net.ErrClosed
+		}
+		wait := append(make([]unix.PollFd, 0, 5), unix.PollFd{Fd: int32(l.wake.Fd()), Events: unix.POLLIN})
+		var sockets [4]*rawSocket
+		for i := range l.families {
+			if f := l.families[i].Load(); f != nil {
+				for _, s := range f.sockets() {
+					sockets[len(wait)-1] = s
+					wait = append(wait, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
+				}
+			}
+		}
+		if _, err := unix.Poll(wait, -1); err == unix.EINTR {
+			continue
+		} else if err != nil {
+			return 0, os.NewSyscallError("poll", err)
+		}
+		if wait[0].Revents != 0 {
+			var count [8]byte
+			l.wake.Read(count[:])
+			return 0, nil
+		}
+		for i, w := range wait[1:] {
+			if w.Revents != 0 && n < len(bufs) && err == nil {
+				var more int
+				more, err = sockets[i].read(bufs[n:])
+				n += more
+			}
+		}
 	}
-	return l.in.n, l.in.err
+	return n, err
 }
 
-// read reads what there is, if there is anything. Whoever has waited finds it
-// most likely where it was the last time.
-func (l *rawLink) read() bool {
-	in := &l.in
-	in.n, in.err = 0, nil
-	if in.again && in.last != nil {
-		in.n, in.err = in.last.read(in.bufs)
-	}
-	in.again = true
-	if in.n > 0 || in.err != nil {
-		return true
-	}
-	var events [4]unix.EpollEvent
-	there := epollReady(l.epoll, events[:])
-	for _, e := range events[:there] { // the kernel takes turns in which is the first
-		if in.n == len(in.bufs) {
-			break
-		}
-		s := l.families[e.Fd/2].Load().sockets()[e.Fd%2]
-		n, err := s.read(in.bufs[in.n:])
-		if n > 0 {
-			in.last = s
-		}
-		if in.n += n; err != nil {
-			in.err = err
-			return true
-		}
-	}
-	return in.n > 0
-}
-
-func (l *rawLink) Wake() { l.ready.SetReadDeadline(time.Unix(1, 0)) }
+func (l *rawLink) Wake() { l.wake.Write(binary.NativeEndian.AppendUint64(nil, 1)) }
 
 func (l *rawLink) WriteBatch(pkts []Outgoing) (int, error) {
 	l.inUse.RLock()
@@ -183,7 +155,7 @@ func (l *rawLink) Close() error {
 			f.close()
 		}
 	}
-	return l.ready.Close()
+	return l.wake.Close()
 }
 
 // family returns the sockets of an IP version, and opens them if need be.
@@ -210,14 +182,7 @@ func (l *rawLink) family(ipv6 bool) (*rawFamily, error) {
 	}
 	f.tcp.hold(int(max(l.held.Load(), bufferSize)))
 	p.Store(f)
-	for i, s := range f.sockets() {
-		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(2*which + i)}
-		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, s.fd, &event); err != nil {
-			p.Store(nil)
-			f.close()
-			return nil, os.NewSyscallError("epoll_ctl", err)
-		}
-	}
+	l.Wake() // who waits does so for these too from now on
 	return f, nil
 }
 

@@ -413,8 +413,11 @@ func TestSYNToBroadcast(t *testing.T) {
 		}
 	}
 	bufs := [][]byte{make([]byte, 1500)}
-	if _, err := b.ReadBatch(bufs); err != nil {
-		t.Fatal(err)
+	for n := 0; n == 0; {
+		var err error
+		if n, err = b.ReadBatch(bufs); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var p wire.Packet
 	if err := wire.Parse(bufs[0], &p); err != nil {
