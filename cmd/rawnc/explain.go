@@ -63,6 +63,7 @@ func explainFile(c *cli.Context) (err error) {
 	name := c.Args().First()
 	format := c.String("format")
 	x := &explanation{narrator: explain.NewNarrator(lang.Tag), verdicts: format != "json", passed: map[error]int{}}
+	x.narrator.Brief = format != "json" && level(c) < 2
 	if x.verdicts {
 		x.narrator.Forgotten = x.sumUp
 	}

@@ -94,6 +94,7 @@ func (n *Narrator) tidy(now time.Time) {
 
 func (n *Narrator) forget(c *conversation) {
 	delete(n.conversations, pairOf(c.ends[0].addr, c.ends[1].addr))
+	n.latest = nil
 	if n.Forgotten != nil {
 		n.Forgotten(n.summary(c))
 	}

@@ -26,10 +26,14 @@ type Narrator struct {
 	// Forgotten, if set, is given the summary of a conversation that the narrator
 	// forgets before its End, to bound its memory.
 	Forgotten func(*Summary)
+	// Brief leaves the sentences of the kind Detail out of the accounts, for
+	// whoever shows none: they are a third of all, and of the time that they take.
+	Brief bool
 
 	voice         *voice
 	telling       telling // of the segment at hand
 	conversations map[pair]*conversation
+	latest        *conversation // that of the last segment, if it is still among them
 	streams       int
 	frames        int // counted where Input has none
 	segments      int
@@ -135,7 +139,7 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 		a.Outward = in.Dir == DirOut
 	}
 	t := &n.telling
-	*t = telling{Account: a, c: c, seg: seg, from: from, to: to, flow: &c.flows[side], reverse: &c.flows[1-side]}
+	*t = telling{Account: a, brief: n.Brief, c: c, seg: seg, from: from, to: to, flow: &c.flows[side], reverse: &c.flows[1-side]}
 	t.numbers()
 	if !crossed {
 		t.refused(in.Live.SendError)
@@ -164,8 +168,11 @@ func (n *Narrator) SegmentInto(a *Account, in Input) {
 // another initial sequence number begins one on the same ports, as Wireshark
 // has it, unless our own stack knows better; previous sums up the one before.
 func (n *Narrator) conversation(in Input) (c *conversation, previous *Summary) {
-	key := pairOf(in.Src, in.Dst)
-	old := n.conversations[key]
+	old := n.latest
+	if old == nil || !old.between(in.Src, in.Dst) {
+		old = n.conversations[pairOf(in.Src, in.Dst)]
+		n.latest = old
+	}
 	if old != nil {
 		if !old.reopenedBy(in) {
 			return old, nil
@@ -174,7 +181,7 @@ func (n *Narrator) conversation(in Input) (c *conversation, previous *Summary) {
 	}
 	c = &conversation{stream: n.streams, start: in.Time}
 	n.streams++
-	n.conversations[key] = c
+	n.conversations[pairOf(in.Src, in.Dst)], n.latest = c, c
 	client, server := in.Src, in.Dst
 	if in.Segment.Flags.Has(stack.SYN | stack.ACK) {
 		client, server = server, client
@@ -197,6 +204,11 @@ func (c *conversation) reopenedBy(in Input) bool {
 	}
 	flow := &c.flows[c.side(in.Src)]
 	return flow.baseKnown && flow.base != in.Segment.Seq
+}
+
+// between reports whether the conversation is the one between a and b.
+func (c *conversation) between(a, b netip.AddrPort) bool {
+	return c.ends[0].addr == a && c.ends[1].addr == b || c.ends[0].addr == b && c.ends[1].addr == a
 }
 
 // side is the index of the end with the address.
@@ -253,6 +265,7 @@ func (n *Narrator) End(a, b netip.AddrPort) *Summary {
 		return nil
 	}
 	delete(n.conversations, key)
+	n.latest = nil
 	return n.summary(c)
 }
 
@@ -264,6 +277,7 @@ func (n *Narrator) EndAll() []*Summary {
 		all = append(all, n.summary(c))
 	}
 	clear(n.conversations)
+	n.latest = nil
 	slices.SortFunc(all, func(a, b *Summary) int { return a.Stream - b.Stream })
 	return all
 }

@@ -325,3 +325,23 @@ func live() *dialogue {
 	live.Transitions = []stack.Transition{{From: stack.StateEstablished, To: stack.StateClosed, Cause: stack.CauseTimeout}}
 	return d
 }
+
+// Who wants no Detail gets the rest unchanged.
+func TestBrief(t *testing.T) {
+	for _, d := range []*dialogue{article(), live(), retransmission(), closedWindow(), withoutHandshake()} {
+		full, brief := NewNarrator(language.English), NewNarrator(language.English)
+		brief.Brief = true
+		details := 0
+		for _, in := range d.inputs {
+			a, b := full.Segment(in), brief.Segment(in)
+			details += len(a.Why) - len(b.Why)
+			style := TextStyle{Level: 1}
+			if style.Format(a) != style.Format(b) || Comment(a) != Comment(b) {
+				t.Errorf("got %s\nwant %s", style.Format(b), style.Format(a))
+			}
+		}
+		if details == 0 {
+			t.Error("no Detail was left out")
+		}
+	}
+}

@@ -6,7 +6,7 @@ import "slices"
 // it. Its Frame is 0: it has none yet.
 func (n *Narrator) Preview(in Input) *Account {
 	p := *n
-	p.Forgotten = nil
+	p.Forgotten, p.latest = nil, nil
 	p.conversations = map[pair]*conversation{}
 	key := pairOf(in.Src, in.Dst)
 	if c := n.conversations[key]; c != nil {

@@ -120,22 +120,28 @@ func (sp *speech) append(b []byte, v *voice, format string, args []Arg) []byte {
 	sp.unclean = sp.unclean || t.unclean
 	for i, text := range t.texts {
 		end := len(b)
-		b = setApart(append(b, text...), end)
+		if b = append(b, text...); meet(b, end) {
+			b = setApart(b, end)
+		}
 		if i < len(t.args) {
 			end = len(b)
-			b = sp.appendArg(b, v, &args[t.args[i]])
-			b = setApart(b, end)
+			if b = sp.appendArg(b, v, &args[t.args[i]]); meet(b, end) {
+				b = setApart(b, end)
+			}
 		}
 	}
 	return b
 }
 
-// setApart puts a space at an index of b if a Chinese character and a number or a
-// name meet there, as is usual.
+// meet reports whether there is more than ASCII at an index of b, between two
+// characters.
+func meet(b []byte, i int) bool {
+	return i > 0 && i < len(b) && b[i-1]|b[i] >= utf8.RuneSelf
+}
+
+// setApart puts a space there if a Chinese character and a number or a name
+// meet, as is usual.
 func setApart(b []byte, i int) []byte {
-	if i == 0 || i == len(b) || b[i-1] < utf8.RuneSelf && b[i] < utf8.RuneSelf {
-		return b
-	}
 	before, _ := utf8.DecodeLastRune(b[:i])
 	behind, _ := utf8.DecodeRune(b[i:])
 	if unicode.Is(unicode.Han, before) && startsName(behind) || endsName(before) && unicode.Is(unicode.Han, behind) {

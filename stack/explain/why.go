@@ -8,6 +8,7 @@ import (
 // they were before it.
 type telling struct {
 	*Account
+	brief    bool // nobody wants a Detail
 	c        *conversation
 	seg      *stack.Segment
 	from, to *half
@@ -21,6 +22,9 @@ type telling struct {
 }
 
 func (t *telling) add(kind Kind, format string, args ...any) {
+	if kind == Detail && t.brief {
+		return
+	}
 	t.Why = append(t.Why, t.phrase(kind, format, args...))
 }
 

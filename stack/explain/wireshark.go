@@ -44,6 +44,9 @@ var findingNames = [...]string{
 func (f findings) has(any findings) bool { return f&any != 0 }
 
 func (f findings) names() []string {
+	if f == 0 { // as nearly always
+		return nil
+	}
 	var names []string
 	for i, name := range findingNames {
 		if f.has(1 << i) {
