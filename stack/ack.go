@@ -20,12 +20,15 @@ func (c *Conn) checkACK(now time.Time, seg *Segment) bool {
 		if c.snd.closed { // CLOSE was called meanwhile
 			c.setState(StateFinWait1, CauseClose)
 		}
-	} else if c.ackLimit().Less(seg.Ack) || seg.Ack.Less(c.snd.una.Add(-max(c.snd.maxWnd, 1))) {
-		// RFC 5961, section 5.2: data with an ACK out of all proportion is forged.
+	} else if !c.acceptableACK(seg.Ack) {
 		c.verdict = VerdictBadAck
 		c.provoked(now, ReasonChallengeACK)
 		return false
 	}
+	// Only now is it the peer's: what is forged may not set TS.Recent, and with it
+	// make PAWS drop all that the peer sends.
+	c.heard = now
+	c.ts.update(seg, now)
 	c.acknowledged(now, seg)
 	c.windowArrived(seg)
 
@@ -42,6 +45,12 @@ func (c *Conn) checkACK(now time.Time, seg *Segment) bool {
 		c.end(CauseAckOfFIN, nil)
 	}
 	return true
+}
+
+// acceptableACK reports whether the peer may have sent this SEG.ACK. What comes with
+// one out of all proportion is forged (RFC 5961, section 5.2).
+func (c *Conn) acceptableACK(ack Seq) bool {
+	return c.snd.una.Add(-max(c.snd.maxWnd, 1)).LessEq(ack) && ack.LessEq(c.ackLimit())
 }
 
 // ackLimit is the highest acceptable SEG.ACK: SND.NXT, or the octet of a window

@@ -37,6 +37,8 @@ func Reject(seg *Segment) (Segment, bool) {
 		return Segment{}, false
 	}
 	rst := Segment{SrcPort: seg.DstPort, DstPort: seg.SrcPort, Flags: RST}
+	// RFC 7323, section 5.2: it echoes a timestamp, and has none of its own.
+	rst.Options.HasTimestamps, rst.Options.TSEcr = seg.Options.HasTimestamps, seg.Options.TSVal
 	if seg.Flags.Has(ACK) {
 		rst.Seq = seg.Ack
 	} else {
@@ -186,8 +188,6 @@ func (c *Conn) arrivesOtherwise(now time.Time, seg *Segment) {
 	if !c.checkTimestamp(now, seg) || !c.checkSequence(now, seg) || !c.checkRST(now, seg) || !c.checkSYN(now, seg) {
 		return
 	}
-	c.heard = now
-	c.ts.update(seg, now)
 	if !c.checkACK(now, seg) {
 		return
 	}

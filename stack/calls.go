@@ -147,7 +147,7 @@ func (c *Conn) Close(now time.Time) error {
 	}
 	c.rcv.closed = true
 	if c.in.ready() > 0 && c.state.Synchronized() && c.state != StateTimeWait {
-		c.sendRST(ReasonUnreadData)
+		c.sendRST(now, ReasonUnreadData)
 		c.end(CauseAbort, ErrAborted)
 		return nil
 	}
@@ -163,21 +163,21 @@ func (c *Conn) Close(now time.Time) error {
 
 // Abort is ABORT: the peer gets a RST where it knows of the connection, and
 // everything queued is lost.
-func (c *Conn) Abort(time.Time) error {
+func (c *Conn) Abort(now time.Time) error {
 	if c.state == StateClosed {
 		return ErrNoConnection
 	}
-	c.abort(CauseAbort, ErrAborted, ReasonAbort)
+	c.abort(now, CauseAbort, ErrAborted, ReasonAbort)
 	return nil
 }
 
-func (c *Conn) abort(cause Cause, err error, why ReasonKind) {
+func (c *Conn) abort(now time.Time, cause Cause, err error, why ReasonKind) {
 	switch c.state {
 	case StateSynReceived, StateEstablished, StateFinWait1, StateFinWait2, StateCloseWait:
-		c.sendRST(why)
+		c.sendRST(now, why)
 	case StateClosing, StateLastAck: // to RFC 9293, these states begin when the FIN goes out
 		if c.unsent() > 0 {
-			c.sendRST(why)
+			c.sendRST(now, why)
 		}
 	}
 	c.end(cause, err)

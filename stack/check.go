@@ -33,8 +33,10 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 	switch {
 	case seg.Flags.Has(RST): // RFC 5961, section 3.2, looks at SEG.SEQ alone
 		ok = seg.Seq == c.rcv.nxt || seg.Seq.In(c.rcv.nxt, right)
+	case seg.Seq == c.rcv.nxt && len(seg.Payload) == 0: // a FIN takes no room: it may come while the window is closed
+		ok = true
 	case n == 0: // an ACK from a peer that has filled the window stands at its right edge
-		ok = c.rcv.nxt.LessEq(seg.Seq) && seg.Seq.LessEq(right)
+		ok = seg.Seq.In(c.rcv.nxt, right) || seg.Seq == right && c.state < StateCloseWait
 	case wnd == 0:
 		// Nothing of it is taken, yet its ACK counts (MUST-66).
 		if ok = seg.Seq == c.rcv.nxt; ok {
@@ -66,9 +68,12 @@ func (c *Conn) checkSequence(now time.Time, seg *Segment) bool {
 	if c.verdict == VerdictOldData && !seg.Flags.Has(SYN) {
 		c.owe(ReasonOldDataACK)
 		c.arrivedTwice(seg.Seq, seg.Seq.Add(len(seg.Payload)))
+		if !seg.Flags.Has(ACK) || !c.acceptableACK(seg.Ack) {
+			return false
+		}
 		c.ts.update(seg, now) // echoed, its timestamp lets the peer measure that much
 		// The ACK in it is as good as any (RFC 9293, section 3.10.7.4, fifth step).
-		if seg.Flags.Has(ACK) && c.snd.una.Less(seg.Ack) && seg.Ack.LessEq(c.ackLimit()) {
+		if c.snd.una.Less(seg.Ack) {
 			c.stripText(seg)
 			return true
 		}

@@ -161,10 +161,11 @@ func (c *Conn) end(cause Cause, err error) {
 }
 
 // sendRST makes Next send a RST at SND.NXT (RFC 9293, section 3.10.5).
-func (c *Conn) sendRST(why ReasonKind) {
+func (c *Conn) sendRST(now time.Time, why ReasonKind) {
 	c.owed.reply = &Segment{
 		SrcPort: c.localPort, DstPort: c.remotePort,
 		Seq: c.snd.nxt, Ack: c.rcv.nxt, Flags: RST | ACK,
 	}
+	c.stamp(now, &c.owed.reply.Options)
 	c.owed.replyReason = why
 }

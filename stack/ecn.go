@@ -78,6 +78,7 @@ func (c *Conn) ecnArrived(seg *Segment) {
 	}
 	if seg.Flags.Has(CWR) {
 		c.ecn.echo = false
+		c.owe(ReasonACK) // at once, as Linux and FreeBSD do: the peer's window may be one segment
 	}
 	if seg.ECN == CE {
 		c.ecn.echo = true

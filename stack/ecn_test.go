@@ -141,6 +141,17 @@ func TestECEUntilCWR(t *testing.T) {
 	d.expect("ACK,ECE", ack(5001))
 }
 
+// Who has reduced the window may have left one segment in it, and wait for its ACK.
+func TestCWRIsAcknowledgedAtOnce(t *testing.T) {
+	d := marking(t, stack.Config{})
+	d.data(1, 1000, 1, ecn(ce))
+	d.expectAfter(delayedACK, "ACK,ECE", ack(1001))
+	d.send("ACK,CWR", seq(1001), ack(1), length(1000), ecn(ect0))
+	d.expect("ACK", ack(2001))
+	d.data(2001, 1000, 1, ecn(ect0))
+	d.expectAfter(delayedACK, "ACK", ack(3001))
+}
+
 // Section 6.1.5: not for what was received before, which a forger may have sent,
 // nor where it was not agreed on.
 func TestMarksThatDoNotCount(t *testing.T) {

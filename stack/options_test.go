@@ -230,6 +230,45 @@ func TestResetNeedsNoTimestamp(t *testing.T) {
 	}
 }
 
+// RFC7323-5.2-b.
+func TestAResetHasATimestamp(t *testing.T) {
+	d := established(t, stack.Config{}, ts(100, 0))
+	d.wait(time.Second)
+	d.abort()
+	d.expect("RST,ACK", exactly(), ts(d.tsval(), 100))
+	d.send("ACK", seq(1), ack(1), ts(101, d.tsval()))
+	d.expect("RST", seq(1), exactly(), ts(0, 101)) // its connection is forgotten, and so is the clock
+	d.send("ACK", seq(1), ack(1))
+	d.expect("RST", seq(1), exactly())
+
+	d = established(t, stack.Config{NoTimestamps: true}, ts(100, 0))
+	d.abort()
+	d.expect("RST,ACK", exactly())
+
+	d = dial(t, stack.Config{})
+	d.expect("SYN")
+	d.send("SYN,ACK", seq(0), ack(77), ts(100, d.tsval()))
+	d.expect("RST", seq(77), exactly(), ts(0, 100))
+}
+
+// Who hits upon the sequence number has still to hit upon the ACK, or else
+// PAWS would drop what the true peer sends.
+// RFC7323-4.3-a, RFC5961-5.2-a.
+func TestAForgedTimestampDoesNotCount(t *testing.T) {
+	for _, a := range []int{2, -60001} {
+		d := established(t, stack.Config{}, ts(100, 0))
+		d.data(1, 1, 1, ts(101, d.tsval()))
+		d.data(2, 1, a, ts(1<<30, d.tsval()))
+		d.expect("ACK", ack(2), why(stack.ReasonChallengeACK), ts(d.tsval(), 101))
+		d.data(1, 1, a, ts(1<<30, d.tsval())) // what was received before
+		d.expect("ACK", ack(2), why(stack.ReasonOldDataACK), ts(d.tsval(), 101))
+		d.wait(rtt)
+		d.data(2, 1, 1, ts(102, d.tsval()))
+		d.wait(delayedACK)
+		d.expect("ACK", ack(3), ts(d.tsval(), 102))
+	}
+}
+
 // RFC7323-3.2-b.
 func TestASegmentWithoutTimestampIsDropped(t *testing.T) {
 	d := established(t, stack.Config{}, ts(100, 0))

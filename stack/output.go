@@ -313,10 +313,7 @@ func (c *Conn) fill(now time.Time, seg *Segment, from, end Seq) {
 	}
 	c.fillUrgent(seg)
 	seg.Window = c.window()
-	if c.ts.on {
-		o := &seg.Options
-		o.HasTimestamps, o.TSVal, o.TSEcr = true, c.ts.val(now), c.ts.recent
-	}
+	c.stamp(now, &seg.Options)
 	if c.userTimeoutFits() {
 		c.fillUserTimeout(&seg.Options)
 	}

@@ -30,7 +30,7 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 	}
 	if c.rcv.closed { // nobody will ever read it (RFC 9293, SHLD-3)
 		c.verdict = VerdictAfterClose
-		c.abort(CauseAbort, ErrAborted, ReasonDataAfterClose)
+		c.abort(now, CauseAbort, ErrAborted, ReasonDataAfterClose)
 		return
 	}
 	c.ecnArrived(seg)

@@ -57,7 +57,7 @@ func (c *Conn) Advance(now time.Time) {
 		return
 	}
 	if c.timers.expired(timerUser, now) {
-		c.abort(CauseTimeout, ErrTimeout, ReasonTimeoutAbort)
+		c.abort(now, CauseTimeout, ErrTimeout, ReasonTimeoutAbort)
 		return
 	}
 	if c.timers.expired(timerReorder, now) {
@@ -109,7 +109,7 @@ func (c *Conn) onPersist() {
 // section 3.8.4).
 func (c *Conn) onKeepAlive(now time.Time) {
 	if c.probes >= c.cfg.KeepAliveCount {
-		c.abort(CauseTimeout, ErrTimeout, ReasonTimeoutAbort)
+		c.abort(now, CauseTimeout, ErrTimeout, ReasonTimeoutAbort)
 		return
 	}
 	c.probes++

@@ -14,6 +14,13 @@ type timestamps struct {
 // val is the timestamp clock, in milliseconds (RFC 7323, section 5.4).
 func (ts *timestamps) val(now time.Time) uint32 { return uint32(now.UnixMilli()) + ts.offset }
 
+// stamp sets the option, if it was agreed on: in every segment (RFC 7323, section 3.2).
+func (c *Conn) stamp(now time.Time, o *Options) {
+	if c.ts.on {
+		o.HasTimestamps, o.TSVal, o.TSEcr = true, c.ts.val(now), c.ts.recent
+	}
+}
+
 // staleAfter is when TS.Recent is too old to compare with: half a turn of a
 // millisecond clock (RFC 7323, section 5.5).
 const staleAfter = 24 * 24 * time.Hour

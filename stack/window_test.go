@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -270,6 +271,21 @@ func TestDataForAClosedWindow(t *testing.T) {
 	d.state(stack.StateEstablished)
 	d.send("RST", seq(1001), text("and the RST"))
 	d.ended(stack.ErrReset)
+}
+
+// It takes no room. Who sends it until it is acknowledged would do so in vain.
+func TestFINForAClosedWindow(t *testing.T) {
+	d := established(t, stack.Config{ReceiveBuffer: 1000, MSS: 1000})
+	d.data(1, 1000, 1)
+	d.expectAfter(delayedACK, "ACK", ack(1001), win(0))
+	d.send("FIN,ACK", seq(1002), ack(1))
+	d.expect("ACK", ack(1001), win(0))
+	d.send("FIN,ACK", seq(1001), ack(1))
+	d.expect("ACK", ack(1002), win(0), why(stack.ReasonFINACK))
+	d.state(stack.StateCloseWait)
+	d.readN(1000)
+	d.expectNothing()
+	d.readEnd(io.EOF)
 }
 
 func TestDataBeyondTheWindowAreCut(t *testing.T) {

@@ -49,6 +49,8 @@ func (t *telling) whyOptions() {
 		t.add(Detail, "SACK permitted: %s understands acknowledgments that name what arrived beyond a hole", t.sender())
 	}
 	switch {
+	case opt.HasTimestamps && t.is(stack.RST) && opt.TSVal == 0:
+		t.add(Detail, "timestamps: %s has no clock for a connection that it does not know; it gives %v back, to show what it answers", t.sender(), plain(opt.TSEcr))
 	case opt.HasTimestamps && (opt.TSEcr == 0 || !t.is(stack.ACK)):
 		t.add(Detail, "timestamps: the clock of %s says %v; it has none of the other side to give back yet", t.sender(), plain(opt.TSVal))
 	case opt.HasTimestamps:
