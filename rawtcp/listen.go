@@ -139,6 +139,9 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 		return nil
 	}
 	l := port.server
+	if !l.closed && p.Flags&(stack.SYN|stack.ACK|stack.RST) == 0 { // dropped in LISTEN (RFC 9293, section 3.10.7.2)
+		return nil
+	}
 	opens, cookie := l.admits(now, p, least)
 	if opens && len(l.ready) >= l.config.Backlog || cookie && l.config.Gate != nil {
 		return nil
