@@ -6,7 +6,8 @@ import "time"
 // segment takes the steps of section 3.10.7.4: check.go, ack.go, text.go.
 
 // Receive takes a segment that arrived for this connection, checked for its
-// checksum and its addresses. The payload is not kept.
+// checksum and its addresses. It cuts seg to what is new of it; the payload is not
+// kept.
 func (c *Conn) Receive(now time.Time, seg *Segment) {
 	before := Judgment{RcvNxt: c.rcv.nxt, RcvWnd: c.rcvWnd(), SndUna: c.snd.una, SndNxt: c.snd.nxt}
 	c.verdict = VerdictAccepted

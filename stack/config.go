@@ -13,8 +13,9 @@ type Config struct {
 	// NewISS, if not nil, gives the initial sequence number of a passive connection
 	// that has gone back to LISTEN; otherwise that is ISS again.
 	NewISS func() Seq
-	// TSOffset is added to the timestamp clock; random, so that timestamps do
-	// not tell the machine's uptime (RFC 7323, section 7.1).
+	// TSOffset is added to the timestamp clock, which is the time that the calls
+	// pass in, in milliseconds since 1970; random, so that timestamps do not tell
+	// the machine's uptime (RFC 7323, section 7.1).
 	TSOffset uint32
 	// IPv6 tells how large the IP header is, and the default MSS.
 	IPv6 bool
@@ -74,8 +75,8 @@ type Config struct {
 	// nothing is outstanding, and then it is sent (MUST-60). Urgent data and the
 	// FIN do not wait.
 	Cork bool
-	// InitialWindow is the initial congestion window in segments; default 10
-	// (RFC 6928).
+	// InitialWindow is the initial congestion window in segments; default 10. In
+	// octets it is at most 1460 for each, or two segments (RFC 6928).
 	InitialWindow int
 	// Congestion is the algorithm of congestion control; the default is CUBIC.
 	Congestion Congestion

@@ -160,12 +160,12 @@ func TestSnapshot(t *testing.T) {
 		State: stack.StateFinWait1, LocalPort: ourPort, RemotePort: peerPort, Active: true,
 		ISS: iss, SndUna: iss.Add(3), SndNxt: iss.Add(7), SndUp: iss.Add(6),
 		SndWnd: 2000 << 3, MaxSndWnd: 60000, SndWL1: irs.Add(11), SndWL2: iss.Add(3),
-		SndShift: 3, SendMSS: 988, PathMTU: 1040, SendQueue: 3, Flight: 4, WriteClosed: true,
+		SndShift: 3, SendMSS: 988, PathMTU: 1040, SendQueue: 3, Flight: 4, Segments: 2, WriteClosed: true,
 		IRS: irs, RcvNxt: irs.Add(5), RcvUp: irs.Add(11), Urgent: 9,
-		RcvWnd: 3996, RcvAdv: irs.Add(4001), RcvShift: 0, ReceiveQueue: 3, Held: 1, LastAckSent: irs.Add(5),
+		RcvWnd: 3996, RcvAdv: irs.Add(4001), RcvShift: 0, ReceiveQueue: 3, Held: 1, LastAckSent: irs.Add(5), RcvMSS: 536,
 		SACK: true, Timestamps: true, TSRecent: 80, TSRecentAt: d.now, TSOffset: 5,
-		Cwnd: s.Cwnd, Ssthresh: s.Ssthresh, Recover: s.Recover, Retransmits: s.Retransmits,
-		SRTT: s.SRTT, RTTVar: s.RTTVar, RTO: s.RTO, Backoff: s.Backoff,
+		Cwnd: s.Cwnd, Ssthresh: s.Ssthresh, Recover: s.Recover, Retransmits: s.Retransmits, TailProbing: true,
+		SRTT: s.SRTT, RTTVar: s.RTTVar, RTO: s.RTO, MinRTT: s.MinRTT, Backoff: s.Backoff,
 		UserTimeout: 10 * time.Minute, PeerUserTimeout: 10 * time.Minute, Timers: s.Timers,
 	}
 	if s != want {
@@ -177,4 +177,31 @@ func TestSnapshot(t *testing.T) {
 	if s.Cwnd == 0 || s.SRTT == 0 || s.RTO < s.SRTT {
 		t.Errorf("%+v", s)
 	}
+}
+
+// What changes under way.
+func TestSnapshotUnderWay(t *testing.T) {
+	d := marking(t, stack.Config{QuickACKs: 1})
+	d.same("QuickACKs", d.c.Snapshot().QuickACKs, 1)
+	d.data(1, 700, 1, ecn(ce))
+	d.expect("ACK,ECE", ack(701))
+	d.data(701, 600, 1, ecn(ect0))
+	s := d.c.Snapshot()
+	d.same("QuickACKs", s.QuickACKs, 0)
+	d.same("AckPending", s.AckPending, 600)
+	d.same("RcvMSS", s.RcvMSS, 700)
+	d.same("ECEcho", s.ECEcho, true)
+	d.writeN(3000)
+	s = d.c.Snapshot()
+	d.same("Segments", s.Segments, 3)
+	d.same("AckPending", s.AckPending, 0)
+	d.same("MinRTT", s.MinRTT, rtt)
+	d.advance(d.now.Add(s.RTO))
+	s = d.c.Snapshot()
+	d.same("TimedOut", s.TimedOut, true)
+	d.same("CWRPending", s.CWRPending, true)
+	d.acks(3001, seq(1301))
+	s = d.c.Snapshot()
+	d.same("TimedOut", s.TimedOut, false)
+	d.same("Segments", s.Segments, 0)
 }

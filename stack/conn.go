@@ -9,6 +9,14 @@
 // The same inputs give the same outputs, always; so the same code serves raw
 // sockets, a simulated network on a virtual clock, and a recorded log.
 //
+// Whoever drives a Conn keeps to a few rules. After every call that may change
+// something, Next is called until it has nothing more; only then does Deadline
+// tell the next time for Advance. The time never goes back, but may stand still
+// or leap. What Receive gets has passed the checks of the wire: it is for this
+// connection's addresses and ports, and its checksum is right. What comes for no
+// Conn is answered by Reject. Of a Listen, each peer takes a Conn of its own. See
+// the example of Conn.
+//
 // How a segment flows: Receive takes it through the steps of RFC 9293, section
 // 3.10.7, in the order of the RFC (arrives.go, check.go, ack.go, text.go); the steps change the variables of
 // the connection and note what is owed; Next (output.go) then says what to

@@ -245,6 +245,7 @@ func TestECEDownToOneSegment(t *testing.T) {
 			d.wait(rtt)
 			next := sndNxt(d)
 			d.send("ACK,ECE", seq(1), ack(next))
+			d.same("the timer", d.c.Snapshot().Timers.Marked, d.now.Add(rto(d)))
 			d.expectAfter(rto(d), "ACK,CWR", seq(next), length(1000), ecn(ect0))
 			d.acks(next + 1000)
 			d.expect("ACK", length(1000))

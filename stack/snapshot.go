@@ -20,6 +20,7 @@ type Snapshot struct {
 	PathMTU             int // no packet is larger, except one that tries a larger size
 	SendQueue           int // written and not acknowledged
 	Flight              int // FlightSize: sent and not acknowledged
+	Segments            int // in which Flight went out, or will go out again
 	WriteClosed         bool
 
 	IRS, RcvNxt  Seq
@@ -31,22 +32,30 @@ type Snapshot struct {
 	ReceiveQueue int // ready to be read
 	Held         int // arrived out of order
 	LastAckSent  Seq
+	AckPending   int  // octets received since the last ACK went out
+	QuickACKs    int  // so many segments more are acknowledged at once
+	RcvMSS       int  // the largest payload so far: what counts as a full segment
 	FINReceived  bool // perhaps ahead of data that have not come
 
 	SACK       bool // agreed on
 	Timestamps bool // agreed on
 	ECN        bool // agreed on
+	ECEcho     bool // our ACKs carry ECE, until CWR comes
+	CWRPending bool // the window was reduced: the next new data carry CWR
 	TSRecent   uint32
 	TSRecentAt time.Time
 	TSOffset   uint32
 
-	Cwnd, Ssthresh    int // Ssthresh 0: arbitrarily high
-	Recovering        bool
-	Recover           Seq // SND.NXT when the last loss was noticed
+	Cwnd, Ssthresh    int  // Ssthresh 0: arbitrarily high
+	Recovering        bool // fast recovery, until Recover is acknowledged
+	TimedOut          bool // slow start after a timeout, until Recover is acknowledged
+	Recover           Seq  // SND.NXT when the last loss was noticed
 	DupAcks           int
-	Sacked, Lost      int // of Flight
-	Retransmits       int // segments sent again, in all
+	TailProbing       bool // a tail loss probe is not answered yet
+	Sacked, Lost      int  // of Flight
+	Retransmits       int  // segments sent again, in all
 	SRTT, RTTVar, RTO time.Duration
+	MinRTT            time.Duration // the least sample
 	Backoff           int           // timeouts in a row, for each of which RTO is doubled
 	Probes            int           // unanswered window probes or keep-alives in a row
 	UserTimeout       time.Duration // R2 of the data now; negative: never
@@ -57,7 +66,7 @@ type Snapshot struct {
 
 // Timers are the times when the timers run out. The zero time: not armed.
 type Timers struct {
-	Retransmit, Persist, Reorder, TailProbe, DelayedACK, KeepAlive, User, FinWait2, TimeWait time.Time
+	Retransmit, Persist, Reorder, TailProbe, Marked, DelayedACK, KeepAlive, User, FinWait2, TimeWait time.Time
 }
 
 // Snapshot is STATUS: it returns the connection's variables.
@@ -70,25 +79,26 @@ func (c *Conn) Snapshot() Snapshot {
 		ISS: c.snd.iss, SndUna: c.snd.una, SndNxt: c.snd.nxt, SndUp: c.snd.up,
 		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndWL1: c.snd.wl1, SndWL2: c.snd.wl2,
 		SndShift: c.snd.shift, SendMSS: c.snd.mss, PathMTU: c.path.mtu,
-		SendQueue: c.out.len(), Flight: c.flight(), WriteClosed: c.snd.closed,
+		SendQueue: c.out.len(), Flight: c.flight(), Segments: len(c.board.runs), WriteClosed: c.snd.closed,
 
 		IRS: c.rcv.irs, RcvNxt: c.rcv.nxt, RcvUp: c.rcv.up, Urgent: c.Urgent(),
 		RcvWnd: c.rcvWnd(), RcvAdv: c.rcv.adv, RcvShift: c.rcv.shift,
 		ReceiveQueue: c.in.ready(), Held: c.in.held(),
 		LastAckSent: c.ts.lastAckSent, FINReceived: c.rcv.hasFIN,
+		AckPending: c.owed.pending, QuickACKs: max(c.rcv.quick, 0), RcvMSS: c.rcv.mss,
 
-		SACK: c.sack, Timestamps: c.ts.on, ECN: c.ecn.on,
+		SACK: c.sack, Timestamps: c.ts.on, ECN: c.ecn.on, ECEcho: c.ecn.echo, CWRPending: c.ecn.on && c.ecn.cwr,
 		TSRecent: c.ts.recent, TSRecentAt: c.ts.recentAt, TSOffset: c.ts.offset,
 
 		Cwnd: c.cc.cwnd, Ssthresh: c.cc.ssthresh,
-		Recovering: c.loss.recovering, Recover: c.loss.recover, DupAcks: c.loss.dupAcks,
+		Recovering: c.loss.recovering, TimedOut: c.loss.timedOut, Recover: c.loss.recover, DupAcks: c.loss.dupAcks, TailProbing: c.loss.probing,
 		Sacked: c.board.sackedBytes, Lost: c.board.lostBytes, Retransmits: c.loss.retransmits,
-		SRTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, RTO: c.rtt.rto(), Backoff: c.rtt.backoff,
+		SRTT: c.rtt.srtt, RTTVar: c.rtt.rttvar, RTO: c.rtt.rto(), MinRTT: c.rtt.least, Backoff: c.rtt.backoff,
 		Probes: c.probes, UserTimeout: c.userTimeout(), PeerUserTimeout: c.peerTimeout,
 
 		Timers: Timers{
 			Retransmit: at[timerRetransmit], Persist: at[timerPersist], Reorder: at[timerReorder],
-			TailProbe: at[timerTailProbe], DelayedACK: at[timerDelayedACK], KeepAlive: at[timerKeepAlive],
+			TailProbe: at[timerTailProbe], Marked: at[timerMarked], DelayedACK: at[timerDelayedACK], KeepAlive: at[timerKeepAlive],
 			User: at[timerUser], FinWait2: at[timerFinWait2], TimeWait: at[timerTimeWait],
 		},
 	}

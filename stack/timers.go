@@ -34,7 +34,8 @@ func (t *timers) expired(id timer, now time.Time) bool {
 	return true
 }
 
-// Deadline is when Advance wants to be called next, and false if never.
+// Deadline is when Advance wants to be called next, and false if never. It is known
+// once Next has nothing more to send.
 func (c *Conn) Deadline() (time.Time, bool) {
 	var first time.Time
 	for _, at := range c.timers {
