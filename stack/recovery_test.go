@@ -173,6 +173,18 @@ func TestTheReorderTimer(t *testing.T) {
 	d.expect("ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
 }
 
+// Two losses of four segments: nothing else will come that lets the second go.
+func TestTheReorderTimerAtTheTail(t *testing.T) {
+	d := established(t, stack.Config{}, sackOK())
+	d.writeN(4000)
+	d.out = nil
+	d.wait(rtt)
+	d.acks(1, sack(2001, 4001))
+	d.expectAfter(d.c.Snapshot().MinRTT/4, "ACK", seq(1), length(1000), why(stack.ReasonFastRetransmit))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
+	d.expectNothing()
+}
+
 // RFC5681-4.3-a, RFC8985-4-a: a retransmission that is lost too is found out by what was sent
 // after it, and is a second sign of congestion.
 func TestLostRetransmission(t *testing.T) {

@@ -62,8 +62,12 @@ func (c *Conn) Advance(now time.Time) {
 		return
 	}
 	if c.timers.expired(timerReorder, now) {
+		arrived := 0
+		if !c.loss.recovering { // a segment at least has, which set the timer
+			arrived = c.cc.mss
+		}
 		c.detectLoss(now)
-		c.pace(0)
+		c.pace(arrived)
 	}
 	if c.timers.expired(timerTailProbe, now) {
 		c.onTailProbe(now)
