@@ -49,6 +49,7 @@ type Host struct {
 	watched   int         // turns when it rang last
 	patience  time.Duration
 	bufs      [][]byte // of the one who reads
+	event     Event    // what a Tap is told of a packet that arrived
 }
 
 // A pair is what tells one connection from another. The addresses have no zone.

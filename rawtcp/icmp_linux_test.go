@@ -137,7 +137,7 @@ func TestForgedICMP(t *testing.T) {
 	d := rawtcp.Dialer{Host: newHost(t, rawLink(t, pair.A)), Tap: func(e *rawtcp.Event) {
 		audit.Tap(e)
 		if e.Sent {
-			syn <- e
+			syn <- e.Clone()
 		}
 		if e.ICMP != nil {
 			seen[e.Judgment.Verdict]++

@@ -75,18 +75,14 @@ func (h *Host) packet(now time.Time, b []byte) *Conn {
 			return nil
 		}
 	}
-	var e *Event
-	if c.watch.tap != nil {
-		e = &Event{Time: now, Packet: append([]byte(nil), b...), Checksum: p.Checksum}
-		var kept wire.Packet
-		wire.Parse(e.Packet, &kept)
-		e.Segment = kept.Segment
+	if c.watch.tap != nil { // Receive may trim the segment
+		h.event = Event{Time: now, Packet: b, Segment: p.Segment, Checksum: p.Checksum}
 	}
 	if !wrong { // MUST-3
 		c.tcp.Receive(c.at(now), &p.Segment)
 	}
-	if e != nil {
-		c.report(e)
+	if c.watch.tap != nil {
+		c.report(&h.event)
 	}
 	return c
 }
@@ -118,7 +114,7 @@ func (h *Host) icmp(now time.Time, b []byte) *Conn {
 	}
 	c.tcp.ICMP(c.at(now), &m.ICMPError)
 	if c.watch.tap != nil {
-		c.report(&Event{Time: now, Packet: append([]byte(nil), b...), ICMP: &m.ICMPError})
+		c.report(&Event{Time: now, Packet: b, ICMP: &m.ICMPError})
 	}
 	return c
 }

@@ -3,7 +3,6 @@ package rawtcp
 import (
 	"errors"
 	"math"
-	"slices"
 	"syscall"
 	"time"
 
@@ -20,6 +19,8 @@ type outbox struct {
 	packets [writeBatch]Outgoing
 	headers [writeBatch][128]byte // 40 of IPv6, 60 of TCP
 	origins [writeBatch]origin
+	event   Event  // what a Tap is told
+	packet  []byte // its octets
 }
 
 // An origin is what a packet was made of.
@@ -92,22 +93,33 @@ func (b *outbox) report(i int, err error) {
 	if o.conn.watch.tap == nil {
 		return
 	}
-	e := Event{Time: o.time, Sent: true, Checksum: stack.ChecksumValid, Made: o.made, Reason: o.why, Err: err}
 	if p.GSOSize == 0 {
-		e.Packet, e.Segment = slices.Concat(p.Header, p.Payload), o.seg
-		e.Segment.Payload = e.Packet[len(p.Header):]
-		o.conn.report(&e)
+		b.tell(o, p.Header, p.Payload, o.seg, o.why, err)
 		return
 	}
+	seg := o.seg
+	seg.GSOSize = 0
 	for header, payload := range wire.Pieces(p.Header, p.Payload, p.GSOSize) {
-		e := e
-		e.Packet = slices.Concat(header, payload)
-		var piece wire.Packet
-		wire.Parse(e.Packet, &piece)
-		e.Segment = piece.Segment
-		if e.Reason.Kind == stack.ReasonFIN && !piece.Flags.Has(stack.FIN) {
-			e.Reason.Kind = stack.ReasonData
+		if seg.Flags = o.seg.Flags; seg.Seq.Sub(o.seg.Seq)+len(payload) < len(p.Payload) {
+			seg.Flags &^= stack.PSH | stack.FIN
 		}
-		o.conn.report(&e)
+		why := o.why
+		if why.Kind == stack.ReasonFIN && !seg.Flags.Has(stack.FIN) {
+			why.Kind = stack.ReasonData
+		}
+		b.tell(o, header, payload, seg, why, err)
+		seg.Seq = seg.Seq.Add(len(payload))
 	}
+}
+
+// tell passes on a packet as it is on the wire.
+func (b *outbox) tell(o *origin, header, payload []byte, seg stack.Segment, why stack.Reason, err error) {
+	b.packet = append(append(b.packet[:0], header...), payload...)
+	e := &b.event
+	*e = Event{
+		Time: o.time, Sent: true, Packet: b.packet, Segment: seg, Made: o.made, Checksum: stack.ChecksumValid,
+		Reason: why, Err: err,
+	}
+	e.Segment.Payload = b.packet[len(header):]
+	o.conn.report(e)
 }

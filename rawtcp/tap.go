@@ -1,6 +1,7 @@
 package rawtcp
 
 import (
+	"bytes"
 	"net/netip"
 	"time"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // An Event is a packet that crossed the link for one connection, with what the
-// stack says of it. Whoever is told keeps it; nothing in it changes later.
+// stack says of it.
 type Event struct {
 	Time          time.Time
 	Sent          bool // by us
@@ -30,8 +31,21 @@ type Event struct {
 }
 
 // A Tap is told of every packet, in order. It is called with the Host locked:
-// it must be quick, and must not call a Conn.
+// it must be quick, and must not call a Conn. The event and its octets are the
+// Host's again when it returns: what it wants to keep, it clones.
 type Tap func(*Event)
+
+// Clone is a copy that shares no memory that changes later.
+func (e *Event) Clone() *Event {
+	c := *e
+	c.Packet = bytes.Clone(e.Packet)
+	c.Segment.Payload = bytes.Clone(e.Segment.Payload)
+	if e.Judgment != nil {
+		j := *e.Judgment
+		c.Judgment = &j
+	}
+	return &c
+}
 
 // watch gathers what a stack.Conn reports between two packets.
 type watch struct {

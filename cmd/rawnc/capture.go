@@ -6,6 +6,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"rawnc/pcapout"
 	"rawnc/rawtcp"
@@ -14,10 +16,12 @@ import (
 // A capture is the file of --pcap. Its first error is said at once and ends it;
 // the connection goes on without.
 type capture struct {
-	name string
-	file *os.File
-	w    *pcapout.Writer
-	err  error
+	name    string
+	file    *os.File
+	w       *pcapout.Writer
+	err     error
+	over    atomic.Bool // err is set
+	writing sync.Mutex  // to the file
 }
 
 func createCapture(name string) (*capture, error) {
@@ -59,18 +63,25 @@ func (c *capture) write(e *rawtcp.Event, comment string) {
 	c.failed(c.w.WritePacket(pcapout.Packet{Time: e.Time, Dir: dir, Data: e.Packet, Comments: []string{comment}}))
 }
 
-func (c *capture) flush() { c.failed(c.w.Flush()) }
+func (c *capture) flush() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.failed(c.w.Flush())
+}
 
 func (c *capture) failed(err error) {
 	if err == nil || c.err != nil {
 		return
 	}
 	c.err = err
+	c.over.Store(true)
 	report(fmt.Errorf("the capture %s ends here: %w; the connection goes on without it", c.name, err))
 }
 
 // close ends the file. The error has been said.
 func (c *capture) close(dropped uint64) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	if c.err == nil {
 		c.failed(errors.Join(c.w.Close(dropped), c.file.Close()))
 	}

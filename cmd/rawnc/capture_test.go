@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rawnc/rawtcp/lab"
 	"rawnc/rawtcp/lab/labtest"
@@ -217,6 +218,34 @@ func TestKill(t *testing.T) {
 		_, err := peer.Write([]byte("x"))
 		return err != nil
 	})
+}
+
+// Ctrl+C again and again ends the program at once, in the middle of a transfer,
+// and leaves a capture that is whole.
+func TestInterruptedCapture(t *testing.T) {
+	t.Parallel()
+	labtest.NeedPrograms(t, "capinfos")
+	file := filepath.Join(t.TempDir(), "interrupted.pcapng")
+	pair := labtest.NewPair(t)
+	accept := serve(t, pair.B)
+	rawnc := start(t, pair.A.Command("sh", "-c", "exec rawnc connect --quiet --pcap "+file+" 192.0.2.2 8113 </dev/zero"))
+	go io.Copy(io.Discard, accept())
+	eventually(t, "nothing is captured", func() bool {
+		info, err := os.Stat(file)
+		return err == nil && info.Size() > 1<<20
+	})
+	for ended := false; !ended; {
+		rawnc.cmd.Process.Signal(os.Interrupt)
+		select {
+		case <-rawnc.ended:
+			ended = true
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	rawnc.ends(130)
+	if out, err := exec.Command("capinfos", "-c", file).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 // The section comment has the command as a shell takes it.

@@ -114,7 +114,7 @@ func connect(c *cli.Context) (err error) {
 		}
 		defer l.Close()
 	}
-	signals := catchSignals()
+	signals := catchSignals(rec.stop)
 	defer signals.end()
 	step, stdin, err := o.interview(c, rec, signals)
 	if err != nil {

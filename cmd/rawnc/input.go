@@ -53,8 +53,8 @@ func giveAll(texts [][]byte, interval time.Duration, give func([]byte)) {
 // giveLines gives what can be read as it comes or, with an interval, line by
 // line with a pause behind each.
 func giveLines(r io.Reader, interval time.Duration, give func([]byte)) error {
+	buf := make([]byte, 64<<10)
 	for {
-		buf := make([]byte, 64<<10)
 		n, err := r.Read(buf)
 		if interval > 0 {
 			for line := range bytes.Lines(buf[:n]) {

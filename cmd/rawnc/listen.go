@@ -71,7 +71,7 @@ func listen(c *cli.Context) (err error) {
 			err = end
 		}
 	}()
-	signals := catchSignals()
+	signals := catchSignals(rec.stop)
 	defer signals.end()
 	step, stdin, err := o.interview(c, rec, signals)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -20,19 +21,24 @@ import (
 
 // A recorder tells what crosses the link, in the log and in the capture, and
 // puts the program's own words between. It does so behind the connection's
-// back: a slow terminal or disk never holds a segment up. What it cannot keep
-// up with is left out, and counted.
+// back: a slow terminal or disk never holds a segment up.
 type recorder struct {
 	narrator *explain.Narrator
-	told     explain.Account // of the last segment
-	style    explain.TextStyle
-	text     bool              // the log is text
-	json     bool              // the log is JSON; neither: no log
-	capture  *capture          // nil: no capture
-	frames   int               // packets that crossed
-	began    time.Time         // when the first segment did
-	over     [2]netip.AddrPort // the ends of the connection that has just ended, if one has
-	begun    bool              // the log has told how to read it
+	// Of the last segment: nothing is allocated for each.
+	event    rawtcp.Event
+	judgment stack.Judgment
+	live     explain.Live
+	told     explain.Account
+	comment  []byte
+
+	style   explain.TextStyle
+	text    bool              // the log is text
+	json    bool              // the log is JSON; neither: no log
+	capture *capture          // nil: no capture
+	frames  int               // packets that crossed
+	began   time.Time         // when the first segment did
+	over    [2]netip.AddrPort // the ends of the connection that has just ended, if one has
+	begun   bool              // the log has told how to read it
 	*backlog
 
 	question  string         // that is open; empty: none
@@ -58,7 +64,12 @@ func newRecorder(o *options) (*recorder, error) {
 		}
 		r.capture = c
 	}
-	r.backlog = newBacklog(r.work)
+	r.narrator.Brief = !r.json && (!r.text || o.level < 2)
+	var s *spool
+	if r.capture != nil {
+		s = newSpool(r.capture.file)
+	}
+	r.backlog = newBacklog(s, r.work)
 	return r, nil
 }
 
@@ -76,7 +87,7 @@ func width() int {
 	return n
 }
 
-// eventSize is about what an event takes beside its packet, in octets.
+// eventSize is about what an event takes in memory beside its packet, in octets.
 const eventSize = 512
 
 // tap is the recorder's ear on the link, or nil if nobody wants to hear.
@@ -84,7 +95,17 @@ func (r *recorder) tap() rawtcp.Tap {
 	if !r.text && !r.json && r.capture == nil {
 		return nil
 	}
-	return func(e *rawtcp.Event) { r.later(len(e.Packet)+eventSize, func() { r.tell(e) }) }
+	return func(e *rawtcp.Event) {
+		if !r.text && !r.json && r.capture.over.Load() {
+			return
+		}
+		if plain(e) {
+			r.put(len(e.Packet)+eventOctets, func(b []byte) []byte { return appendEvent(b, e) })
+		} else {
+			e := e.Clone()
+			r.later(2*len(e.Packet)+eventSize, func() { r.tell(e) })
+		}
+	}
 }
 
 // say puts a sentence of the program's own into the log.
@@ -107,11 +128,12 @@ func (r *recorder) sumUp(c *rawtcp.Conn) {
 }
 
 // work tells what has been queued.
-func (r *recorder) work(batch []func()) {
+func (r *recorder) work(c *chunk) {
 	r.style.Width = width()
-	for _, tell := range batch {
-		tell()
-	}
+	c.each(func(record []byte) {
+		parseEvent(record, &r.event, &r.judgment)
+		r.tell(&r.event)
+	})
 	if r.stale {
 		os.Stderr.WriteString(r.question)
 		r.stale = false
@@ -134,11 +156,7 @@ func (r *recorder) show(text string) {
 // askWith has a quiz held. What it keeps waiting is the log alone.
 func (r *recorder) askWith(a *asker) {
 	r.quiz = newQuiz(a, r.style)
-	r.screen = newBacklog(func(batch []func()) {
-		for _, show := range batch {
-			show()
-		}
-	})
+	r.screen = newBacklog(nil, func(c *chunk) { c.each(nil) })
 }
 
 // preview shows a segment that may be sent, and opens the question about it.
@@ -146,7 +164,7 @@ func (r *recorder) preview(e *rawtcp.Event) *explain.Account {
 	told := make(chan *explain.Account)
 	seg := e.Segment
 	r.later(0, func() {
-		account := r.narrator.Preview(narrated(e, 0))
+		account := r.narrator.Preview(narrated(e, 0, new(explain.Live)))
 		r.introduce()
 		style := r.style
 		style.Level = max(style.Level, 1)
@@ -184,10 +202,11 @@ func (r *recorder) packet(e *rawtcp.Event) {
 		r.frames++
 		frame = r.frames
 	}
-	var comment string
+	r.comment = r.comment[:0]
 	if e.ICMP != nil {
 		why := explain.ICMP(e.ICMP, e.Judgment, lang)
-		comment = "ICMP: " + strings.Join(why, "; ")
+		comment := "ICMP: " + strings.Join(why, "; ")
+		r.comment = append(r.comment, comment...)
 		switch {
 		case r.json:
 			os.Stderr.Write(icmpJSON(e.ICMP, why, frame, e.Time.Round(0).Sub(r.began.Round(0))))
@@ -198,12 +217,14 @@ func (r *recorder) packet(e *rawtcp.Event) {
 		if r.began.IsZero() {
 			r.began = e.Time
 		}
-		account := &r.told
+		account, live := &r.told, &r.live
 		if r.quiz != nil { // which asks about it later
-			account = new(explain.Account)
+			e, account, live = e.Clone(), new(explain.Account), new(explain.Live)
 		}
-		r.narrator.SegmentInto(account, narrated(e, frame))
-		comment = explain.Comment(account)
+		r.narrator.SegmentInto(account, narrated(e, frame, live))
+		if r.capture != nil {
+			r.comment = explain.AppendComment(r.comment, account)
+		}
 		switch {
 		case r.json:
 			os.Stderr.Write(explain.JSON(account))
@@ -212,7 +233,7 @@ func (r *recorder) packet(e *rawtcp.Event) {
 		}
 	}
 	if r.capture != nil && e.Err == nil {
-		r.capture.write(e, comment)
+		r.capture.write(e, string(r.comment))
 	}
 }
 
@@ -268,12 +289,13 @@ func (r *recorder) account(e *rawtcp.Event, a *explain.Account) {
 	r.show(style.Format(a))
 }
 
-func narrated(e *rawtcp.Event, frame int) explain.Input {
+// narrated is what the narrator is told of an event. It uses live for it.
+func narrated(e *rawtcp.Event, frame int, live *explain.Live) explain.Input {
+	*live = explain.Live{
+		Sent: e.Sent, Reason: e.Reason, Verdict: e.Judgment, Transitions: e.Transitions, State: e.State, Edited: e.Made,
+	}
 	in := explain.Input{
-		Time: e.Time, Src: e.Remote, Dst: e.Local, Segment: &e.Segment, Checksum: e.Checksum, Frame: frame,
-		Live: &explain.Live{
-			Sent: e.Sent, Reason: e.Reason, Verdict: e.Judgment, Transitions: e.Transitions, State: e.State, Edited: e.Made,
-		},
+		Time: e.Time, Src: e.Remote, Dst: e.Local, Segment: &e.Segment, Checksum: e.Checksum, Frame: frame, Live: live,
 	}
 	if e.Err == rawtcp.ErrDropped {
 		in.Live.Dropped = true
@@ -292,10 +314,54 @@ func (r *recorder) summary(s *explain.Summary) {
 	}
 }
 
+// finish tells what waits, and returns how much was left out. Where that takes
+// more than a moment, and there is no log, a terminal learns how far it is.
+func (r *recorder) finish() uint64 {
+	r.backlog.end()
+	all := r.left()
+	next := time.NewTimer(time.Second)
+	defer next.Stop()
+	for shown := false; ; {
+		select {
+		case <-r.done:
+			if shown {
+				fmt.Fprint(os.Stderr, "\r\x1b[K")
+			}
+			return r.dropped
+		case <-next.C:
+			if shown = !r.text && !r.json && isTerminal(); shown {
+				fmt.Fprintf(os.Stderr, "\r\x1b[K%s", lang.Sprintf("writing the capture: %d %%", 100-100*r.left()/max(all, 1)))
+				next.Reset(200 * time.Millisecond)
+			}
+		}
+	}
+}
+
+// stop has no more written to the capture, which then ends with a whole record,
+// for the program to end at once. It does not wait long: nobody may read what is
+// being written.
+func (r *recorder) stop() {
+	if r.capture == nil {
+		return
+	}
+	stopped := make(chan bool)
+	go func() {
+		r.capture.writing.Lock()
+		if r.left() > 0 {
+			report(errors.New("the capture lacks what was not written yet"))
+		}
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(time.Second):
+	}
+}
+
 // close tells what is left to tell and ends the capture. The error is the
 // capture's, and has been said.
 func (r *recorder) close() error {
-	dropped := r.backlog.close()
+	dropped := r.finish()
 	for _, s := range r.narrator.EndAll() {
 		r.summary(s)
 	}

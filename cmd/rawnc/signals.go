@@ -10,14 +10,15 @@ import (
 
 // signals are those that end the program.
 type signals struct {
+	last func()          // before they end it at once
 	ctx  context.Context // ends with the first
 	more chan os.Signal  // each, as it comes
 	over atomic.Bool     // another ends the program at once
 }
 
-func catchSignals() *signals {
+func catchSignals(last func()) *signals {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	s := &signals{ctx: ctx, more: make(chan os.Signal, 2)}
+	s := &signals{last: last, ctx: ctx, more: make(chan os.Signal, 2)}
 	caught := make(chan os.Signal, 4)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		if !signal.Ignored(sig) { // as nohup and a shell's & want it
@@ -28,6 +29,7 @@ func catchSignals() *signals {
 		for sig := range caught {
 			cancel(exitCode(128 + int(sig.(syscall.Signal))))
 			if s.over.Load() || len(s.more) == cap(s.more) {
+				s.last()
 				os.Exit(report(s.exit()))
 			}
 			s.more <- sig

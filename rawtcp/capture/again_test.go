@@ -49,6 +49,7 @@ func sayTwice(t *testing.T, faults rawtcp.Faults, atServer bool) {
 		if e.Packet == nil || e.Err != nil || e.ICMP != nil {
 			return
 		}
+		e = e.Clone() // the account shares its payload
 		in := explain.Input{
 			Time: e.Time, Src: e.Remote, Dst: e.Local, Segment: &e.Segment, Checksum: e.Checksum,
 			Live: &explain.Live{
