@@ -50,10 +50,16 @@ func giveAll(texts [][]byte, interval time.Duration, give func([]byte)) {
 	}
 }
 
+// inputSize is how much is read at once, at most.
+const inputSize = 512 << 10
+
 // giveLines gives what can be read as it comes or, with an interval, line by
 // line with a pause behind each.
 func giveLines(r io.Reader, interval time.Duration, give func([]byte)) error {
-	buf := make([]byte, 64<<10)
+	if f, ok := r.(*os.File); ok {
+		widen(f)
+	}
+	buf := make([]byte, inputSize)
 	for {
 		n, err := r.Read(buf)
 		if interval > 0 {
