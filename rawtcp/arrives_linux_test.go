@@ -97,6 +97,25 @@ func TestSegmentArrives(t *testing.T) {
 	}
 }
 
+// A SYN that seems to come from the very port that it goes to opens nothing: a
+// connection with itself would answer itself.
+// MUST-63.
+func TestSYNFromItself(t *testing.T) {
+	for _, v6 := range []bool{false, true} {
+		c := newCrafter(t, v6)
+		them := c.them
+		c.them = c.us
+		c.forge(&stack.Segment{SrcPort: 80, DstPort: 80, Seq: craftedISN, Flags: stack.SYN, Window: 60000})
+		c.them, c.port = them, 3000
+		c.received(80) // which came behind it
+		c.mu.Lock()
+		if events := c.events[80]; len(events) > 0 {
+			t.Errorf("%v: it was taken, and %d packets told of it", c.us, len(events))
+		}
+		c.mu.Unlock()
+	}
+}
+
 // crafter is the peer of a Host: it makes each segment itself, and is told by the
 // Host's Tap what comes of it. No answer is waited for in vain: what a segment
 // leads to at once is told before the Host's lock is free again.

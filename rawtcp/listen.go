@@ -134,8 +134,8 @@ func (h *Host) serve(l *Listener, addr netip.AddrPort) error {
 // number is not before least.
 func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) *Conn {
 	port := h.served(id.local)
-	// MUST-57 and MUST-63: nothing that involves a group of hosts.
-	if port == nil || checkDestination(p.Src) != nil || checkDestination(p.Dst) != nil || id.remote.Port() == 0 {
+	// MUST-57 and MUST-63: nothing that involves a group of hosts, or one end alone.
+	if port == nil || checkDestination(p.Src) != nil || checkDestination(p.Dst) != nil || id.remote.Port() == 0 || id.local == id.remote {
 		return nil
 	}
 	l := port.server
