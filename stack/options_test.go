@@ -258,6 +258,8 @@ func TestAForgedTimestampDoesNotCount(t *testing.T) {
 	for _, a := range []int{2, -60001} {
 		d := established(t, stack.Config{}, ts(100, 0))
 		d.data(1, 1, 1, ts(101, d.tsval()))
+		d.wait(delayedACK)
+		d.expect("ACK", ack(2))
 		d.data(2, 1, a, ts(1<<30, d.tsval()))
 		d.expect("ACK", ack(2), why(stack.ReasonChallengeACK), ts(d.tsval(), 101))
 		d.data(1, 1, a, ts(1<<30, d.tsval())) // what was received before
