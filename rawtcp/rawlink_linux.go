@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,11 @@ type rawLink struct {
 	held     atomic.Int64 // octets that the sockets were told to hold
 	inUse    sync.RWMutex // held for reading while file descriptors are used
 	closed   atomic.Bool
+
+	// Of ReadBatch:
+	last *rawSocket // the one that something came from last
+	runs int        // how often in a row only that one was read
+	spin spin
 }
 
 // newRawLink returns the link that is made of raw sockets. It needs
@@ -39,6 +45,11 @@ func newRawLink() (Link, error) {
 func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 	l.inUse.RLock()
 	defer l.inUse.RUnlock()
+	start := time.Now()
+	if n, err = l.look(bufs, start); n > 0 || err != nil {
+		return n, err
+	}
+	defer func() { l.spin.waited(time.Since(start), n) }()
 	for n == 0 && err == nil {
 		if l.closed.Load() {
 			return 0, net.ErrClosed
@@ -66,11 +77,31 @@ func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 		for i, w := range wait[1:] {
 			if w.Revents != 0 && n < len(bufs) && err == nil {
 				var more int
-				more, err = sockets[i].read(bufs[n:])
+				if more, err = sockets[i].read(bufs[n:]); more > 0 {
+					l.last = sockets[i]
+				}
 				n += more
 			}
 		}
 	}
+	return n, err
+}
+
+// look reads what there is where something came from last, and for a while what
+// comes there, if that is worth it. Now and then the other sockets get their turn.
+func (l *rawLink) look(bufs [][]byte, start time.Time) (n int, err error) {
+	const most = 16
+	if l.runs++; l.last == nil || l.runs > most {
+		l.runs = 0
+		return 0, nil
+	}
+	if n, err = l.last.read(bufs); n > 0 || err != nil || !l.spin.worth() {
+		return n, err
+	}
+	for n == 0 && err == nil && time.Since(start) < spinTime {
+		n, err = l.last.read(bufs)
+	}
+	l.spin.spun(n)
 	return n, err
 }
 
