@@ -1,6 +1,7 @@
 package rawtcp
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"io"
@@ -39,7 +40,8 @@ type Conn struct {
 	ipID              uint16
 	touched           bool // packets of the batch at hand were for it
 	deadline          time.Time
-	index             int // in host.deadlines; -1: not there
+	index             int           // in host.deadlines; -1: not there
+	waiting           *list.Element // in host.waiting; nil: not there
 	linger            int
 	reports           []stack.Report // that nobody has asked for yet: the newest of each kind
 	held              *held          // what the gate has before it; nil: nothing

@@ -203,12 +203,19 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 	if h.closed {
 		return nil, net.ErrClosed
 	}
-	local, port, err := h.reserve(netip.AddrPortFrom(src, d.LocalAddr.Port()))
-	if err != nil {
+	var local netip.AddrPort
+	var port *port
+	var over *Conn
+	if d.LocalAddr.Port() == 0 && d.ISN == nil && !d.Config.NoTimestamps {
+		port, over = h.again(src, remote)
+	}
+	if port != nil {
+		local = netip.AddrPortFrom(src, port.local.Port())
+	} else if local, port, err = h.reserve(netip.AddrPortFrom(src, d.LocalAddr.Port())); err != nil {
 		return nil, err
 	}
 	id := pair{unzoned(local), unzoned(remote)}
-	if old := h.conns[id]; old != nil && old.grave != nil {
+	if old := h.conns[id]; old != nil && (old.grave != nil || old == over) {
 		h.remove(old)
 	} else if old != nil {
 		h.release(port)
@@ -218,6 +225,9 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 	cfg := h.configure(d.Config, id, route, now)
 	if d.ISN != nil {
 		cfg.ISS = *d.ISN
+	}
+	if over != nil {
+		cfg.Follows = over.tcp
 	}
 	if d.Gate != nil { // it decides over each segment on the wire
 		cfg.Offload = 0

@@ -12,6 +12,7 @@
 package rawtcp
 
 import (
+	"container/list"
 	"crypto/rand"
 	"net/netip"
 	"sync"
@@ -37,6 +38,7 @@ type Host struct {
 	touched   []*Conn // those that have something to do, now
 	out       outbox
 	pool      stack.Pool // of all connections' buffers
+	waiting   list.List  // connections in TIME-WAIT, the oldest first
 	quiet     cond       // a connection has come to its end, or to TIME-WAIT
 
 	reading   bool        // somebody reads the link
@@ -50,6 +52,8 @@ type Host struct {
 	patience  time.Duration
 	bufs      [][]byte // of the one who reads
 	event     Event    // what a Tap is told of a packet that arrived
+
+	mostWaiting int // see the constant
 }
 
 // A pair is what tells one connection from another. The addresses have no zone.
@@ -58,9 +62,10 @@ type pair struct{ local, remote netip.AddrPort }
 // NewHost starts a host on a link, which it closes with itself.
 func NewHost(link Link) *Host {
 	h := &Host{
-		link:  link,
-		conns: make(map[pair]*Conn),
-		ports: make(map[netip.AddrPort]*port),
+		link:        link,
+		mostWaiting: mostWaiting,
+		conns:       make(map[pair]*Conn),
+		ports:       make(map[netip.AddrPort]*port),
 	}
 	rand.Read(h.secret[:])
 	h.quiet.init(h)

@@ -5,10 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"syscall"
-
-	"rawnc/stack"
 )
 
 // A port is a local port that is taken, by a listener or by connections.
@@ -16,6 +13,7 @@ type port struct {
 	local  netip.AddrPort // without zone
 	guard  io.Closer
 	users  int
+	chosen bool      // by the link
 	server *Listener // that serves it, or did; nil: it was only dialled from
 }
 
@@ -35,7 +33,7 @@ func (h *Host) reserve(local netip.AddrPort) (netip.AddrPort, *port, error) {
 	if err != nil {
 		return local, nil, err
 	}
-	p := &port{local: unzoned(reserved), guard: guard, users: 1}
+	p := &port{local: unzoned(reserved), guard: guard, users: 1, chosen: local.Port() == 0}
 	h.ports[p.local] = p
 	return reserved, p, nil
 }
@@ -64,24 +62,51 @@ func (h *Host) release(p *port) {
 	delete(h.ports, p.local)
 }
 
+// mostWaiting is how many connections in TIME-WAIT keep their ports to themselves.
+const mostWaiting = 1000
+
+// await notes that a connection is in TIME-WAIT now.
+func (h *Host) await(c *Conn) {
+	if c.waiting == nil && c.port.server == nil {
+		c.waiting = h.waiting.PushBack(c)
+	}
+}
+
+func (h *Host) awaitNoMore(c *Conn) {
+	if c.waiting != nil {
+		h.waiting.Remove(c.waiting)
+		c.waiting = nil
+	}
+}
+
+// again finds a port to connect from once more. Where connections come fast, to
+// open a guard for each would take longer than all the rest, and there are only so
+// many ports. It is that of the connection which has been in TIME-WAIT for the
+// longest, if there are many; towards another peer it is as good as a new one. What
+// is in the way is returned too: it is over, and gives way.
+func (h *Host) again(src netip.Addr, remote netip.AddrPort) (p *port, over *Conn) {
+	if h.waiting.Len() <= h.mostWaiting {
+		return nil, nil
+	}
+	c := h.waiting.Front().Value.(*Conn)
+	over = h.conns[pair{c.port.local, unzoned(remote)}]
+	if !c.port.chosen || c.local.Addr() != src || over != nil && !over.tcp.GivesWay() {
+		h.waiting.MoveToBack(c.waiting)
+		return nil, nil
+	}
+	h.awaitNoMore(c)
+	c.port.users++
+	return c.port, over
+}
+
 // cutTimeWait ends the oldest quarter of what is in TIME-WAIT: each holds a file
 // descriptor, and there are no more.
 func (h *Host) cutTimeWait() bool {
-	var waiting []*Conn
-	for _, c := range h.conns {
-		if c.tcp.State() == stack.StateTimeWait {
-			waiting = append(waiting, c)
-		}
+	n := (h.waiting.Len() + 3) / 4
+	for range n {
+		h.remove(h.waiting.Front().Value.(*Conn))
 	}
-	slices.SortFunc(waiting, func(a, b *Conn) int {
-		atA, _ := a.wakeAt()
-		atB, _ := b.wakeAt()
-		return atA.Compare(atB)
-	})
-	for _, c := range waiting[:(len(waiting)+3)/4] {
-		h.remove(c)
-	}
-	return len(waiting) > 0
+	return n > 0
 }
 
 // everywhere is the port at every address of the family.

@@ -105,6 +105,11 @@ func (c *Conn) arrivesSynSent(now time.Time, seg *Segment) {
 		c.verdict = VerdictIgnored
 		return
 	}
+	if old := c.cfg.Follows; old != nil && !old.Supersedes(seg) { // it comes again, with a later timestamp
+		c.verdict = VerdictPAWS
+		return
+	}
+	c.cfg.Follows = nil
 	c.synArrived(now, seg)
 	if !acked { // simultaneous open (RFC 9293, figure 7): our SYN goes out again, with the ACK
 		c.setState(StateSynReceived, CauseSYN)

@@ -13,6 +13,10 @@ type Config struct {
 	// NewISS, if not nil, gives the initial sequence number of a passive connection
 	// that has gone back to LISTEN; otherwise that is ISS again.
 	NewISS func() Seq
+	// Follows, if not nil, is a connection between the same ports that GivesWay to
+	// this one: Open starts behind it, and takes no old duplicate of it for the
+	// peer's answer.
+	Follows *Conn
 	// TSOffset is added to the timestamp clock, which is the time that the calls
 	// pass in, in milliseconds since 1970; random, so that timestamps do not tell
 	// the machine's uptime (RFC 7323, section 7.1).

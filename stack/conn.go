@@ -124,6 +124,9 @@ type owed struct {
 
 // New returns a connection in the CLOSED state.
 func New(cfg Config) *Conn {
+	if old := cfg.Follows; old != nil && cfg.ISS.LessEq(old.snd.nxt) { // RFC 9293, MAY-2
+		cfg.ISS = old.snd.nxt.Add(1)
+	}
 	c := &Conn{cfg: cfg.withDefaults()}
 	c.snd.iss = cfg.ISS
 	c.snd.una, c.snd.nxt, c.snd.up = cfg.ISS, cfg.ISS, cfg.ISS

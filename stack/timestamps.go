@@ -38,8 +38,14 @@ func (ts *timestamps) update(seg *Segment, now time.Time) {
 	}
 }
 
-// Supersedes reports whether a SYN that arrives in TIME-WAIT may open a new
-// connection in place of this one (RFC 9293, MAY-2; RFC 6191, section 2): by its
+// GivesWay reports whether Open may take the ports of this connection, which is in
+// TIME-WAIT, before its time is over. That time keeps old duplicates from being
+// taken for new segments. Timestamps can do that too, if the peer's clock has
+// ticked (RFC 7323, appendix B.2): the connection that Follows this one makes sure.
+func (c *Conn) GivesWay() bool { return c.state == StateTimeWait && c.ts.on }
+
+// Supersedes reports whether a SYN that arrives may open a new connection in place
+// of this one, which is in TIME-WAIT (RFC 9293, MAY-2; RFC 6191, section 2): by its
 // timestamp, or else its sequence number, it is no old duplicate.
 func (c *Conn) Supersedes(syn *Segment) bool {
 	switch stamped := syn.Options.HasTimestamps && !c.cfg.NoTimestamps; {

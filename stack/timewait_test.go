@@ -115,3 +115,42 @@ func TestSupersedes(t *testing.T) {
 		}
 	}
 }
+
+// A connection follows another between the same ports while that is in TIME-WAIT:
+// it starts behind it, and what may be left of it is not taken for the peer's answer
+// (RFC 7323, appendix B.2).
+func TestFollows(t *testing.T) {
+	if inTimeWait(t).c.GivesWay() {
+		t.Error("a connection without timestamps gives way")
+	}
+	if established(t, stack.Config{}, ts(1, 0)).c.GivesWay() {
+		t.Error("a connection gives way before TIME-WAIT")
+	}
+	old := inTimeWait(t, ts(1, 0))
+	if !old.c.GivesWay() {
+		t.Fatal("a connection with timestamps does not give way in TIME-WAIT")
+	}
+	d := newDialogue(t, stack.Config{Follows: old.c})
+	d.now = old.now
+	d.ok(d.c.Open(d.now, ourPort, peerPort))
+	d.flush()
+	next := rcvNxt(old)
+	d.expect("SYN", seq(3)) // the old one's FIN stood at 1
+	d.send("SYN,ACK", seq(next+5), ack(4), ts(1, d.tsval()))
+	d.expectNothing()
+	d.send("SYN,ACK", seq(next-1), ack(4), ts(2, d.tsval()))
+	d.expectNothing()
+	d.state(stack.StateSynSent)
+	d.send("SYN,ACK", seq(next-1), ack(4), ts(3, d.tsval())) // later
+	d.expect("ACK", seq(4), ack(next))
+	d.state(stack.StateEstablished)
+
+	d = newDialogue(t, stack.Config{Follows: old.c})
+	d.now = old.now
+	d.ok(d.c.Open(d.now, ourPort, peerPort))
+	d.flush()
+	d.expect("SYN", seq(3))
+	d.send("SYN,ACK", seq(next+5), ack(4), ts(2, d.tsval())) // in the same tick, but behind
+	d.expect("ACK", seq(4), ack(next+6))
+	d.state(stack.StateEstablished)
+}
