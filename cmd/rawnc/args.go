@@ -20,6 +20,12 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	name, rest := args[1], args[2:]
 	command := app.Command(name)
 	if command == nil {
+		switch { // "help 80" is a host's port
+		case name == "help" && len(rest) == 0:
+			return []string{args[0], "--help"}, nil
+		case name == "help" && app.Command(rest[0]) != nil:
+			return []string{args[0], rest[0], "--help"}, nil
+		}
 		if slices.Contains([]string{"-h", "--help", "--version"}, name) {
 			return args, nil
 		}

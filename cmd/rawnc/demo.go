@@ -159,18 +159,17 @@ const maxScript = 1 << 20
 // A player tells of a capture on standard output.
 type player struct {
 	writing                      // nil: JSON, and nothing but that
-	pace    func(written string) // waits until it is read
+	pace    func(written string) // waits until it is read; nil: does not
 }
 
 func newPlayer(c *cli.Context) (*player, error) {
-	p := &player{pace: readAlong}
-	if c.Bool("fast") || !term.IsTerminal(int(os.Stdout.Fd())) {
-		p.pace = func(string) {}
-	}
+	p := new(player)
 	format := c.String("format")
 	if format == "json" {
-		p.pace = func(string) {}
 		return p, nil
+	}
+	if !c.Bool("fast") && term.IsTerminal(int(os.Stdout.Fd())) {
+		p.pace = readAlong
 	}
 	var err error
 	p.writing, err = newWriting(format, level(c))
@@ -179,7 +178,9 @@ func newPlayer(c *cli.Context) (*player, error) {
 
 func (p *player) say(text string) error {
 	_, err := io.WriteString(os.Stdout, text)
-	p.pace(text)
+	if p.pace != nil {
+		p.pace(text)
+	}
 	return err
 }
 
@@ -188,6 +189,9 @@ func (p *player) play(s *script.Script, capture *reference.Capture) error {
 		return p.playJSON(capture)
 	}
 	about := fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang.Tag.String()), words.Wrap(s.About.In(lang.Tag.String()), 80, ""))
+	if p.pace != nil {
+		about += lang.Text("It is played at reading speed: with --fast at once") + "\n"
+	}
 	if err := p.say(about + p.Legend(lang)); err != nil {
 		return err
 	}
@@ -230,6 +234,9 @@ func (p *player) playJSON(capture *reference.Capture) error {
 	return nil
 }
 
+// longestPause is how long at most: a long text stays on the screen.
+const longestPause = 6 * time.Second
+
 // readAlong waits as long as it takes to read a text: four words a second, or
 // eight Chinese characters.
 func readAlong(text string) {
@@ -239,7 +246,7 @@ func readAlong(text string) {
 			eighths++
 		}
 	}
-	time.Sleep(time.Duration(eighths) * time.Second / 8)
+	time.Sleep(min(time.Duration(eighths)*time.Second/8, longestPause))
 }
 
 // writeDemo writes a capture to a file, or - for standard output.

@@ -43,6 +43,7 @@ func newWriting(format string, level int) (writing, error) {
 	if fd := int(os.Stdout.Fd()); term.IsTerminal(fd) {
 		style.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		style.Width, _, _ = term.GetSize(fd)
+		style.ASCII = !unicodeTerminal()
 	}
 	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
 		style.Width = n

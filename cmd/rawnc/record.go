@@ -54,6 +54,7 @@ func newRecorder(o *options) (*recorder, error) {
 		text:     !o.quiet && !o.json, json: !o.quiet && o.json,
 		style: explain.TextStyle{
 			Level: o.level,
+			ASCII: isTerminal() && !unicodeTerminal(),
 			Color: isTerminal() && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 		},
 	}
