@@ -12,7 +12,6 @@ import (
 // chunks: nothing is allocated for each. Where many wait, and there is a spool,
 // chunks go to the disk. What finds no room is left out, and counted.
 type backlog struct {
-	work  func(*chunk)
 	spool *spool // nil: there is none
 
 	mu      sync.Mutex
@@ -61,7 +60,7 @@ const recordHeader = 4
 
 // newBacklog starts to work on what comes, a chunk at a time. The spool may be nil.
 func newBacklog(s *spool, work func(*chunk)) *backlog {
-	b := &backlog{work: work, spool: s, done: make(chan struct{})}
+	b := &backlog{spool: s, done: make(chan struct{})}
 	b.more.L, b.crowded.L = &b.mu, &b.mu
 	go func() {
 		defer close(b.done)
@@ -103,8 +102,8 @@ func (b *backlog) put(most int, add func([]byte) []byte) {
 	}
 }
 
-// room finds a chunk with room for octets, or drops what was to have it. What
-// is done without octets must be done.
+// room finds a chunk with room for octets, or drops what was to have it: but not
+// what takes nothing but its header, for somebody may wait until that is done.
 func (b *backlog) room(kept, octets int) *chunk {
 	if b.queued+kept+octets > maxQueued && kept+octets > recordHeader {
 		b.dropped++
@@ -211,11 +210,12 @@ func (b *backlog) newest() *chunk {
 	return nil
 }
 
-// failed says, once, that there is no more help from the disk.
+// failed says, once, that there is no more help from the disk. It has the lock, and
+// so does not wait for the terminal.
 func (b *backlog) failed(err error) {
 	if !b.alone {
 		b.alone = true
-		report(fmt.Errorf("packets that wait for the capture cannot be kept on the disk: %w", err))
+		go report(fmt.Errorf("packets that wait for the capture cannot be kept on the disk: %w", err))
 	}
 }
 
@@ -275,5 +275,12 @@ func (b *backlog) left() int {
 func (b *backlog) close() uint64 {
 	b.end()
 	<-b.done
+	return b.missing()
+}
+
+// missing is how much was left out so far.
+func (b *backlog) missing() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return b.dropped
 }

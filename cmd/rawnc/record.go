@@ -328,7 +328,7 @@ func (r *recorder) finish() uint64 {
 			if shown {
 				fmt.Fprint(os.Stderr, "\r\x1b[K")
 			}
-			return r.dropped
+			return r.missing()
 		case <-next.C:
 			if shown = !r.text && !r.json && isTerminal(); shown {
 				fmt.Fprintf(os.Stderr, "\r\x1b[K%s", lang.Sprintf("writing the capture: %d %%", 100-100*r.left()/max(all, 1)))
