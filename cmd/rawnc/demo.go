@@ -190,7 +190,7 @@ func (p *player) play(s *script.Script, capture *reference.Capture) error {
 	}
 	about := fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang.Tag.String()), words.Wrap(s.About.In(lang.Tag.String()), 80, ""))
 	if p.pace != nil {
-		about += lang.Text("It is played at reading speed: with --fast at once") + "\n"
+		about += fmt.Sprintln(lang.Text("It is played at reading speed: with --fast at once"))
 	}
 	if err := p.say(about + p.Legend(lang)); err != nil {
 		return err
