@@ -80,6 +80,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 	h := c.host
 	h.mu.Lock()
 	defer h.unlock()
+	defer c.tcp.Await(nil)
 	for {
 		if err := c.usable(&c.readBy); err != nil {
 			return 0, c.opError("read", err)
@@ -96,6 +97,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, c.opError("read", c.cause(err))
 		}
+		c.tcp.Await(b)
 		c.canRead.wait()
 	}
 }

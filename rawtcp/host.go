@@ -51,6 +51,7 @@ type Host struct {
 	watched   int         // turns when it rang last
 	patience  time.Duration
 	bufs      [][]byte // of the one who reads
+	atOnce    int      // how many of them the next batch may fill
 	event     Event    // what a Tap is told of a packet that arrived
 
 	mostWaiting int // see the constant
@@ -72,6 +73,7 @@ func NewHost(link Link) *Host {
 	h.timer = time.AfterFunc(time.Hour, h.tick)
 	h.timer.Stop()
 	h.bufs = newBuffers()
+	h.atOnce = readBatch
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.watching = true

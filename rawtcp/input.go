@@ -12,11 +12,12 @@ import (
 // readBatch is how many packets one system call may bring.
 const readBatch = 64
 
-// ackEvery is for how many octets of a batch what is owed may wait. A batch of
-// MTU-size packets, whose ACKs cost as much as they do, is less; of large ones
-// that the kernel has put together, two are as much: a peer that waits for an ACK
-// of megabytes stands still.
-const ackEvery = 128 << 10
+// batchSize is how many octets a batch should bring at most, and for how many
+// what is owed may wait. A batch of MTU-size packets, whose ACKs cost as much as
+// they do, is less. Large ones, which the kernel has put together, are read a few
+// at a time: what was read should still be in the processor's cache when it is
+// copied, and a peer that waits for an ACK of megabytes stands still.
+const batchSize = 256 << 10
 
 // newBuffers are what a batch is read into: the kernel hands over what it has
 // put together, up to 64 KiB.
@@ -35,16 +36,18 @@ func (h *Host) input(packets [][]byte) {
 		return
 	}
 	now := time.Now()
-	waiting := 0
+	waiting, largest := 0, 0
 	for _, b := range packets {
+		largest = max(largest, len(b))
 		if c := h.packet(now, b); c != nil {
 			h.touch(c)
 		}
-		if waiting += len(b); waiting >= ackEvery {
+		if waiting += len(b); waiting >= batchSize {
 			h.flushAll(now)
 			waiting = 0
 		}
 	}
+	h.atOnce = min(max(batchSize/max(largest, 1), 1), readBatch)
 	h.flushAll(now)
 }
 

@@ -74,7 +74,7 @@ func (h *Host) receive(c *cond) {
 	h.reading, h.leader = true, c
 	h.turns++
 	h.mu.Unlock()
-	n, err := h.link.ReadBatch(h.bufs)
+	n, err := h.link.ReadBatch(h.bufs[:h.atOnce])
 	h.mu.Lock()
 	h.leader = nil
 	h.input(h.bufs[:n])

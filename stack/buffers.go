@@ -42,11 +42,13 @@ const maxHeld = 256
 // read, then runs that arrived ahead of a hole. What arrived first stays: octets
 // that come again, whatever they are, replace nothing.
 type receiveBuffer struct {
-	limit int
-	data  pages  // the first next octets are ready; held runs follow at their places
-	next  int    // the place of RCV.NXT in data
-	spans []span // held runs, in order, apart from each other, from next
-	last  span   // the run that grew last: the first SACK block (RFC 2018, section 4)
+	limit  int
+	data   pages  // the first next octets are ready; held runs follow at their places
+	await  []byte // of who waits to read: the first placed octets stand there, not in data
+	placed int
+	next   int    // the place of RCV.NXT in data
+	spans  []span // held runs, in order, apart from each other, from next
+	last   span   // the run that grew last: the first SACK block (RFC 2018, section 4)
 }
 
 func (b *receiveBuffer) ready() int { return b.next }
@@ -100,6 +102,10 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 		return 0, false
 	}
 	at, end := off, off+len(p)
+	if off == 0 && len(b.spans) == 0 && b.placed == b.next {
+		at = copy(b.await[b.placed:], p)
+		b.placed += at
+	}
 	for _, h := range b.spans[i:j] {
 		if at < h.from {
 			b.data.write(b.next+at, p[at-off:h.from-off])
@@ -124,12 +130,25 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 	return s.to, true
 }
 
-// read takes octets that are ready.
+// read takes octets that are ready, which may stand in p already.
 func (b *receiveBuffer) read(p []byte) int {
 	n := min(len(p), b.next)
-	b.data.read(p[:n])
+	if b.placed > 0 && (n < b.placed || &p[0] != &b.await[0]) {
+		b.withdraw()
+	}
+	b.data.skip(b.placed)
+	b.data.read(p[b.placed:n])
+	b.await, b.placed = nil, 0
 	if b.next -= n; b.next == 0 && len(b.spans) == 0 {
 		b.data.keep(0)
 	}
 	return n
+}
+
+// withdraw leaves the memory of who waited to read.
+func (b *receiveBuffer) withdraw() {
+	if b.placed > 0 {
+		b.data.write(0, b.await[:b.placed])
+	}
+	b.await, b.placed = nil, 0
 }

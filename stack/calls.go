@@ -84,6 +84,16 @@ func (c *Conn) Read(_ time.Time, b []byte) (int, error) {
 	return 0, nil
 }
 
+// Await lets what arrives next in order go straight into b, for a Read that has
+// found nothing: once there is something, the next Read, with the same b, need not
+// copy it. Until then, or until Await(nil), b belongs to the connection.
+func (c *Conn) Await(b []byte) {
+	c.in.withdraw()
+	if c.in.ready() == 0 {
+		c.in.await = b
+	}
+}
+
 // Readable reports whether Read would return something other than 0, nil.
 func (c *Conn) Readable() bool {
 	return c.in.ready() > 0 || c.state == StateClosed || c.rcv.hasFIN && c.rcv.fin.Less(c.rcv.nxt)

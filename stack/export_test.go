@@ -66,6 +66,9 @@ func (c *Conn) Check() error {
 	if n := len(c.in.spans); n > maxHeld {
 		return wrong("%d runs held", n)
 	}
+	if n := c.in.placed; n > c.in.ready() || n > len(c.in.await) {
+		return wrong("%d octets stand where %d were awaited, %d are ready", n, len(c.in.await), c.in.ready())
+	}
 	end := 0
 	for _, s := range c.in.spans {
 		if s.from <= end || s.to <= s.from {

@@ -31,8 +31,9 @@ type trial struct {
 	c             *stack.Conn
 	now           time.Time
 	last          stack.Snapshot
-	written, read int  // octets
-	received      bool // a segment, in this step
+	written, read int    // octets
+	received      bool   // a segment, in this step
+	buf           []byte // for Read
 	log           []string
 }
 
@@ -259,8 +260,13 @@ func (f *trial) receive(seg *stack.Segment) {
 
 func (f *trial) readSome(n int) {
 	f.note("read %d", n)
-	b := make([]byte, n)
-	n, _ = f.c.Read(f.now, b)
+	if n > len(f.buf) {
+		f.buf = make([]byte, n)
+	}
+	b := f.buf[:n]
+	if n, _ = f.c.Read(f.now, b); n == 0 {
+		f.c.Await(b)
+	}
 	if want := octets(f.c.Snapshot().IRS.Add(1+f.read), n); string(b[:n]) != string(want) {
 		f.fatalf("octets %d to %d are not those that arrived", f.read, f.read+n)
 	}

@@ -149,6 +149,16 @@ func (m *pages) write(at int, p []byte) {
 	}
 }
 
+// skip forgets the first n octets, which need not have been written.
+func (m *pages) skip(n int) {
+	used := min((m.start+n)/pageSize, len(m.list))
+	for i := range used {
+		m.free(i)
+	}
+	m.list = slices.Delete(m.list, 0, used)
+	m.start += n - used*pageSize
+}
+
 // read fills p from the start, where all must have been written, and forgets that
 // much.
 func (m *pages) read(p []byte) {

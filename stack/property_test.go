@@ -154,7 +154,9 @@ type user struct {
 	end           *netsim.End
 	left, written []byte
 	got           []byte
-	atOnce        int   // octets for one Write or Read
+	atOnce        int    // octets for one Write or Read
+	buf           []byte // of the next Read
+	reads         int
 	err           error // what Read ended with
 	gone          bool  // has closed or aborted before the end
 	wrong         error // the first of what can never be so
@@ -251,7 +253,11 @@ func (u *user) write(now time.Time) {
 }
 
 func (u *user) read(now time.Time) {
-	buf := make([]byte, u.atOnce)
-	k, err := u.end.Read(now, buf)
-	u.got, u.err = append(u.got, buf[:k]...), err
+	if u.reads++; u.buf == nil || u.reads%3 == 0 { // now and then not where it was awaited
+		u.buf = make([]byte, u.atOnce)
+	}
+	k, err := u.end.Read(now, u.buf)
+	if u.got, u.err = append(u.got, u.buf[:k]...), err; k == 0 {
+		u.end.Await(u.buf)
+	}
 }
