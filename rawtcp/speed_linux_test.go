@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,10 +73,7 @@ func BenchmarkLink(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				err := pair.B.Nft("table netdev f { chain in { type filter hook ingress device " + lab.Interface + " priority 0; ip protocol tcp drop; }; }")
-				if err != nil {
-					b.Fatal(err)
-				}
+				dropTCP(b, pair.B)
 				link := tt.link(b, pair.A)
 				defer link.Close()
 				route, err := link.Route(pair.B.IPv4)
@@ -105,6 +104,87 @@ func BenchmarkLink(b *testing.B) {
 				b.ReportMetric(float64(cpuTime(b)-start)/float64(b.N*len(batch)*tt.size/mss), "CPU-ns/MSS")
 			})
 		}
+	}
+}
+
+// BenchmarkReceive is what a download takes without TCP: the far end's full
+// segments are read in batches as a Host reads them, copied once, as Read does, and
+// answered with an ACK a batch, which it drops. own-CPU is without the far end's sending.
+//
+//	go test -run '^$' -bench Receive ./rawtcp
+func BenchmarkReceive(b *testing.B) {
+	const mss = 1448
+	for _, tt := range []struct {
+		name        string
+		size, batch int
+	}{{"MTU-size", mss, 64}, {"super-packets", 36 * mss, 5}} {
+		b.Run(tt.name, func(b *testing.B) {
+			pair := labtest.NewPair(b)
+			dropTCP(b, pair.B)
+			here, there := rawLink(b, pair.A), packetLink(b, pair.B)
+			defer here.Close()
+			defer there.Close()
+			local, guard, err := here.Reserve(netip.AddrPortFrom(pair.A.IPv4, 0))
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer guard.Close()
+			packet := func(from, to *lab.Host, port uint16, payload []byte) rawtcp.Outgoing {
+				p := wire.Packet{Src: from.IPv4, Dst: to.IPv4, TTL: 64, ID: 1, DF: true}
+				p.SrcPort, p.DstPort, p.Flags, p.Payload = 1, port, stack.ACK, payload
+				if len(payload) > mss {
+					p.GSOSize = mss
+				}
+				header, err := wire.AppendHeaders(nil, &p)
+				if err != nil {
+					b.Fatal(err)
+				}
+				return rawtcp.Outgoing{Dst: p.Dst, Header: header, Payload: payload, GSOSize: p.GSOSize}
+			}
+			if _, err := there.Route(pair.A.IPv4); err != nil {
+				b.Fatal(err)
+			}
+			out := slices.Repeat([]rawtcp.Outgoing{packet(pair.B, pair.A, local.Port(), make([]byte, tt.size))}, tt.batch)
+			ack := []rawtcp.Outgoing{packet(pair.A, pair.B, 1, nil)}
+			bufs, to := make([][]byte, tt.batch), make([]byte, 256<<10)
+			for i := range bufs {
+				bufs[i] = make([]byte, 1<<16)
+			}
+			var own time.Duration
+			b.SetBytes(int64(tt.batch * tt.size))
+			start := cpuTime(b)
+			for b.Loop() {
+				if _, err := there.WriteBatch(out); err != nil {
+					b.Fatal(err)
+				}
+				before := cpuTime(b)
+				for got := 0; got < tt.batch; {
+					n, err := here.ReadBatch(bufs)
+					if err != nil {
+						b.Fatal(err)
+					}
+					for _, packet := range bufs[:n] {
+						copy(to[got*mss%len(to):], packet[len(out[0].Header):])
+						got++
+					}
+				}
+				if _, err := here.WriteBatch(ack); err != nil {
+					b.Fatal(err)
+				}
+				own += cpuTime(b) - before
+			}
+			segments := float64(b.N * tt.batch * tt.size / mss)
+			b.ReportMetric(float64(own)/segments, "own-CPU-ns/MSS")
+			b.ReportMetric(float64(cpuTime(b)-start)/segments, "CPU-ns/MSS")
+		})
+	}
+}
+
+// dropTCP makes a host drop what arrives, as soon as it can.
+func dropTCP(b *testing.B, h *lab.Host) {
+	err := h.Nft("table netdev f { chain in { type filter hook ingress device " + lab.Interface + " priority 0; ip protocol tcp drop; }; }")
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 
