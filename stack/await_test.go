@@ -27,7 +27,7 @@ func TestAwait(t *testing.T) {
 		{"at once", []arrival{{1, "hello"}}, "hello...", []read{{8, false, "hello"}}},
 		{"one after the other", []arrival{{1, "hel"}, {4, "lo"}}, "hello...", []read{{8, false, "hello"}}},
 		{"more than is awaited", []arrival{{1, "hello "}, {7, "world"}}, "hello wo", []read{{8, false, "hello wo"}, {8, false, "rld"}}},
-		{"a hole", []arrival{{1, "hel"}, {5, "o"}, {4, "l"}}, "hel.....", []read{{8, false, "hello"}}},
+		{"a hole", []arrival{{1, "hel"}, {5, "o"}, {4, "l"}, {6, "!"}}, "hel.....", []read{{8, false, "hello!"}}},
 		{"read elsewhere", []arrival{{1, "hello world"}}, "hello wo", []read{{8, true, "hello wo"}, {8, false, "rld"}}},
 		{"read in part", []arrival{{1, "hello world"}}, "hello wo", []read{{2, false, "he"}, {8, false, "llo worl"}, {8, true, "d"}}},
 	} {
