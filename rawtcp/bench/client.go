@@ -50,6 +50,8 @@ func client(args []string) error {
 	name := flags.String("contender", "kernel", "who")
 	job := flags.String("job", "up", "what")
 	n := flags.Int64("n", 0, "how many octets, round trips or connections")
+	idle := flags.Int("idle", 0, "connections that are open beside, and idle")
+	active := flags.Int("active", 1, "connections that share an upload")
 	to := flags.String("peer", "", "the far end's address")
 	profile := flags.String("profile", "", "write a CPU profile to this file")
 	flags.Parse(args)
@@ -77,10 +79,25 @@ func client(args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	connect := func(port uint16) (net.Conn, error) { return dial(ctx, netip.AddrPortFrom(peer, port).String()) }
+	var beside, sharing []net.Conn
+	if *idle > 0 || *active > 1 { // all open before the clock starts, and end after it
+		if beside, err = crowd(connect, echoPort, *idle); err != nil {
+			return err
+		}
+		defer disperse(beside)
+		if sharing, err = crowd(connect, sinkPort, *active); err != nil {
+			return err
+		}
+		defer disperse(sharing)
+	}
 	theirs, own, start := serverCPU(nil, peer), ownCPU(), time.Now()
 	switch *job {
 	case "up":
-		err = up(connect, *n)
+		if sharing == nil {
+			err = up(connect, *n)
+		} else {
+			err = together(sharing, *n)
+		}
 	case "down":
 		err = down(connect, *n)
 	case "pp":
@@ -108,18 +125,54 @@ func up(dial func(port uint16) (net.Conn, error), n int64) error {
 		return err
 	}
 	defer c.Close()
+	return upload(c, n)
+}
+
+func upload(c net.Conn, n int64) error {
 	if err := binary.Write(c, binary.BigEndian, n); err != nil {
 		return err
 	}
-	buf := make([]byte, chunk)
+	buf := make([]byte, min(n, chunk))
 	for left := n; left > 0; {
 		k, err := c.Write(buf[:min(left, chunk)])
 		if left -= int64(k); err != nil {
 			return err
 		}
 	}
-	_, err = io.ReadFull(c, buf[:1])
+	_, err := io.ReadFull(c, buf[:1])
 	return err
+}
+
+// crowd opens so many connections.
+func crowd(dial func(port uint16) (net.Conn, error), port uint16, n int) ([]net.Conn, error) {
+	conns := make([]net.Conn, n)
+	var all errgroup.Group
+	all.SetLimit(64)
+	for i := range conns {
+		all.Go(func() (err error) {
+			conns[i], err = dial(port)
+			return err
+		})
+	}
+	return conns, all.Wait()
+}
+
+// disperse ends connections with a RST, so that nothing of them is left when the
+// next contender comes.
+func disperse(conns []net.Conn) {
+	for _, c := range conns {
+		c.(interface{ SetLinger(int) error }).SetLinger(0)
+		c.Close()
+	}
+}
+
+// together has all connections upload an equal share.
+func together(conns []net.Conn, n int64) error {
+	var all errgroup.Group
+	for _, c := range conns {
+		all.Go(func() error { return upload(c, n/int64(len(conns))) })
+	}
+	return all.Wait()
 }
 
 func down(dial func(port uint16) (net.Conn, error), n int64) error {

@@ -47,7 +47,7 @@ type settings struct {
 
 func compare() error {
 	var s settings
-	sets := flag.String("sets", "default,mtu,gro,lo,lat", "which sets")
+	sets := flag.String("sets", "default,mtu,gro,lo,lat,many", "which sets")
 	jobs := flag.String("jobs", "", "which jobs of theirs: up, down, pp, conn1, conn64 (default all)")
 	only := flag.String("only", "", "which contenders, the first is what the others are held against (default all)")
 	flag.IntVar(&s.rounds, "rounds", 7, "how often each does each job")

@@ -51,11 +51,23 @@ var allSets = map[string]set{
 		jobs:     []string{"up", "down"},
 		names:    []string{"kernel", "raw", "nc", "rawnc"},
 	},
+	"many": {
+		title: "many connections (TSO and GSO on, GRO off), in proportion to one",
+		jobs:  []string{"up"},
+		names: []string{"raw", "raw beside 100 idle", "raw beside 10000 idle", "raw by 10000"},
+	},
 	"lat": {
 		title: "latency and connections (ping-pong with the ends on a core each)",
 		jobs:  []string{"pp", "conn1", "conn64"},
 		names: []string{"kernel", "raw", "packet", "gvisor"},
 	},
+}
+
+// crowds are the contenders of the set "many".
+var crowds = map[string][]string{
+	"raw beside 100 idle":   {"-contender", "raw", "-idle", "100"},
+	"raw beside 10000 idle": {"-contender", "raw", "-idle", "10000"},
+	"raw by 10000":          {"-contender", "raw", "-active", "10000"},
 }
 
 // times is how often a job that is no transfer is done.
@@ -198,7 +210,12 @@ func (b *network) once(ctx context.Context, job, name string) (result, error) {
 	if program == "nc" || program == "rawnc" {
 		return b.netcat(ctx, program, options, job, n)
 	}
-	args := []string{self, "client", "-contender", name, "-job", job, "-n", fmt.Sprint(n), "-peer", b.peer.String()}
+	who := crowds[name]
+	if who == nil {
+		who = []string{"-contender", name}
+	}
+	args := append([]string{self, "client"}, who...)
+	args = append(args, "-job", job, "-n", fmt.Sprint(n), "-peer", b.peer.String())
 	if b.profile != "" {
 		args = append(args, "-profile", filepath.Join(b.profile, strings.ReplaceAll(name, " ", "-")+"-"+job+".pprof"))
 	}
