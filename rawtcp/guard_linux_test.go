@@ -243,3 +243,22 @@ func TestWithoutPermission(t *testing.T) {
 		t.Errorf("the error does not say %q: %s", want, got)
 	}
 }
+
+// What it takes to open a guard, and to close it.
+func BenchmarkGuard(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("it takes root")
+	}
+	link, err := newRawLink()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer link.Close()
+	for b.Loop() {
+		_, guard, err := link.Reserve(netip.MustParseAddrPort("127.0.0.1:0"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		guard.Close()
+	}
+}
