@@ -91,7 +91,7 @@ func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 // comes there, if that is worth it. Now and then the other sockets get their turn.
 func (l *rawLink) look(bufs [][]byte, start time.Time) (n int, err error) {
 	const most = 16
-	if l.runs++; l.last == nil || l.runs > most {
+	if l.runs++; l.last == nil || l.runs > most || l.closed.Load() {
 		l.runs = 0
 		return 0, nil
 	}

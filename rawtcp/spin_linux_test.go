@@ -1,6 +1,9 @@
 package rawtcp
 
 import (
+	"errors"
+	"net"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -43,5 +46,23 @@ func TestSpin(t *testing.T) {
 	}
 	if tries < 10 || tries > 10+20 {
 		t.Errorf("tried %d times, want about once in %d waits", tries, mostSoon)
+	}
+}
+
+// A link that is closed has no sockets any more, even where a packet came last.
+func TestNoLookAfterClose(t *testing.T) {
+	needRoot(t)
+	link, err := newRawLink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := link.Route(netip.MustParseAddr("127.0.0.1")); err != nil {
+		t.Fatal(err)
+	}
+	l := link.(*rawLink)
+	l.last = &l.families[0].Load().tcp
+	l.Close()
+	if _, err := l.ReadBatch(newBuffers()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ReadBatch after Close: %v, want %v", err, net.ErrClosed)
 	}
 }
