@@ -130,8 +130,13 @@ func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) (rtt ti
 		return 0
 	}
 	rtt = max(rtt, time.Microsecond)
+	backedOff := c.rtt.backoff > 0
 	c.rtt.sample(rtt)
 	c.loss.sampled = true
+	// The timer that runs was doubled too, and SACK alone does not start it again.
+	if at := now.Add(c.rtt.rto()); backedOff && at.Before(c.timers[timerRetransmit]) {
+		c.timers.set(timerRetransmit, at)
+	}
 	return rtt
 }
 

@@ -198,3 +198,34 @@ func TestOneACKForASegment(t *testing.T) {
 		t.Errorf("and %d after a while", len(d.out))
 	}
 }
+
+// After a segment that came out of order, each is acknowledged at once for a while,
+// unless the window takes but a pair of them (RFC 5681, section 4.2, allows it).
+func TestQuickACKsAfterLoss(t *testing.T) {
+	for _, tc := range []struct{ buffer, quick int }{{0, 16}, {5000, 0}} {
+		d := established(t, stack.Config{ReceiveBuffer: tc.buffer})
+		d.data(1, 1000, 1)
+		d.data(1001, 1000, 1)
+		d.expect("ACK", ack(2001))
+		at := 2001
+		d.data(at+1000, 1000, 1)
+		d.expect("ACK", ack(at), why(stack.ReasonDuplicateACK))
+		d.data(at, 1000, 1)
+		at += 2000
+		d.expect("ACK", ack(at), why(stack.ReasonACK))
+		d.readN(at - 1)
+		d.out = nil
+		got := 0
+		for range 20 {
+			d.data(at, 1000, 1)
+			at += 1000
+			d.readN(1000)
+			if len(d.out) == 0 {
+				break
+			}
+			d.out = nil
+			got++
+		}
+		d.same("acknowledged at once", got, max(tc.quick-1, 0)) // the first filled the hole
+	}
+}

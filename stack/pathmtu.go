@@ -21,6 +21,7 @@ type pathMTU struct {
 
 	stuckAt  Seq  // SND.UNA at the last timeout,
 	timeouts int  // and how many came there
+	survived int  // the most of them after which a packet of that size got through
 	doubt    bool // they may have had another cause: soon to be tried
 }
 
@@ -34,8 +35,11 @@ const (
 	saneMTUIPv4 = 508
 	leastIPv6   = 1280 // RFC 8200, section 5
 
-	// How many timeouts in a row make a black hole: R1 (RFC 4821, section 7.7).
-	blackHoleTimeouts = 3
+	// How many timeouts in a row make a black hole: R1 (RFC 4821, section 7.7). Where
+	// so many are mere loss, for packets of that size got through after them, it takes
+	// more.
+	blackHoleTimeouts     = 3
+	mostBlackHoleTimeouts = 6
 
 	// A search ends where less is to be gained: it costs segments.
 	searchEnd = 8
@@ -184,9 +188,10 @@ func (c *Conn) pathTimeout(now time.Time) bool {
 		return false
 	}
 	if p.stuckAt != head.seq {
+		p.survived = max(p.survived, p.timeouts)
 		p.stuckAt, p.timeouts = head.seq, 0
 	}
-	if p.timeouts++; p.timeouts < blackHoleTimeouts {
+	if p.timeouts++; p.timeouts < min(blackHoleTimeouts+p.survived, mostBlackHoleTimeouts) {
 		return false
 	}
 	mtu, size := max(p.low, c.cfg.BaseMTU), int(head.size)

@@ -408,6 +408,32 @@ func TestBlackHoleAgain(t *testing.T) {
 	}
 }
 
+// RFC 4821, section 7.7: where as many timeouts were mere loss before, it takes more
+// to show a black hole, up to six.
+func TestLossIsNoBlackHole(t *testing.T) {
+	d := full(t, stack.Config{UserTimeout: -1})
+	for _, timeouts := range []int{1, 2, 4, 5, 5} {
+		for range timeouts {
+			d.out = nil
+			d.silence()
+		}
+		d.mtu(1500)
+		d.out = nil
+		d.acks(d.c.Snapshot().SndNxt.Sub(iss))
+		if len(d.out) == 0 {
+			t.Fatal("nothing is in flight")
+		}
+	}
+	for range 5 {
+		d.out = nil
+		d.silence()
+	}
+	d.mtu(1500)
+	d.out = nil
+	d.silence()
+	d.mtu(1200)
+}
+
 // What a router said holds: a black hole behind it makes nothing larger.
 func TestBlackHoleBehindRouter(t *testing.T) {
 	d := full(t, stack.Config{})

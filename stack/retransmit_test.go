@@ -249,3 +249,22 @@ func TestSmallSegmentsAreJoined(t *testing.T) {
 	d.wait(time.Minute)
 	d.expect("ACK", seq(6), text("56"), why(stack.ReasonRetransmitTimeout))
 }
+
+// RFC 6298, section 5: a round trip ends the doubling, of the timer that runs as well,
+// though SACK alone does not start it again. No segment goes out again sooner than a
+// timeout after the last time.
+func TestSampleEndsTheDoubling(t *testing.T) {
+	d := established(t, stack.Config{NoDelay: true}, sackOK())
+	d.write("a")
+	d.expect("PSH,ACK", text("a"))
+	d.expectAfter(firstRTO, "PSH,ACK", text("a"), why(stack.ReasonTailProbe))
+	d.expectAfter(firstRTO, "PSH,ACK", text("a"), why(stack.ReasonRetransmitTimeout, 1))
+	d.expectAfter(2*firstRTO, "PSH,ACK", text("a"), why(stack.ReasonRetransmitTimeout, 2))
+	d.write("b")
+	d.expect("PSH,ACK", seq(2), text("b"))
+	d.wait(rtt)
+	d.acks(1, sack(2, 3))
+	d.expect("ACK", seq(1), text("a"))
+	d.same("timeouts", d.c.Snapshot().Backoff, 0)
+	d.expectAfter(rto(d), "ACK", seq(1), text("a"), why(stack.ReasonRetransmitTimeout, 1))
+}

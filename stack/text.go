@@ -5,6 +5,14 @@ import "time"
 // The seventh and the eighth step of RFC 9293, section 3.10.7.4: the text and
 // the FIN. (The sixth is in urgent.go.)
 
+// quickACKs is how many segments are acknowledged at once after one that came out of
+// order: where a segment is lost the peer's congestion window is small, it waits for
+// each ACK, and an ACK may be lost as well. RFC 5681, section 4.2, leaves us the choice.
+// Where our window takes a pair of segments only, one ACK for both is better: the
+// peer's probe for the tail of a pair comes sooner than for a single one (RFC 8985,
+// section 7.2).
+const quickACKs = 16
+
 // textArrived is the seventh step.
 func (c *Conn) textArrived(now time.Time, seg *Segment) {
 	if len(seg.Payload) == 0 {
@@ -40,6 +48,9 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 	case !ok || n == 0:
 		c.verdict = VerdictOutOfOrder
 		c.owed.dups++
+		if c.rcvWnd() >= 4*c.cfg.MSS {
+			c.rcv.quick = max(c.rcv.quick, quickACKs)
+		}
 		return
 	case hole: // part of a hole is filled: say so at once (RFC 5681, section 4.2)
 		c.owe(ReasonACK)
