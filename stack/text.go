@@ -46,11 +46,11 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 	n, ok := c.in.put(seg.Seq.Sub(c.rcv.nxt), seg.Payload)
 	switch {
 	case !ok || n == 0:
-		c.verdict = VerdictOutOfOrder
-		c.owed.dups++
 		if c.rcvWnd() >= 4*c.cfg.MSS {
 			c.rcv.quick = max(c.rcv.quick, quickACKs)
 		}
+		c.verdict = VerdictOutOfOrder
+		c.owed.dups++
 		return
 	case hole: // part of a hole is filled: say so at once (RFC 5681, section 4.2)
 		c.owe(ReasonACK)
