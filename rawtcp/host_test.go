@@ -65,6 +65,15 @@ func TestFloodOfSYNs(t *testing.T) {
 	if n := len(b.conns); n > 8+clients {
 		t.Errorf("%d connections are kept, want at most the 8 half open and the clients' %d", n, clients)
 	}
+	brief := 0 // given up after a minute: from half of the backlog on
+	for _, c := range b.conns {
+		if s := c.tcp.Snapshot(); s.State == stack.StateSynReceived && s.Timers.User.Before(c.at(time.Now()).Add(crowded+time.Second)) {
+			brief++
+		}
+	}
+	if brief != 4 {
+		t.Errorf("%d half open connections are given up early, want 4", brief)
+	}
 	if cookies != strangers-8+clients || returned != clients {
 		t.Errorf("%d cookies were sent, and %d came back; want %d and %d", cookies, returned, strangers-8+clients, clients)
 	}

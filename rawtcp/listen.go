@@ -27,7 +27,8 @@ type ListenConfig struct {
 	// Backlog bounds the connections that wait to be accepted, and those that are
 	// half open; 0 means 128. A SYN beyond the former is not answered. One beyond
 	// the latter is answered with a SYN cookie for its ISN, and not kept (RFC 4987);
-	// with a Gate, which may take long, it is not answered.
+	// with a Gate, which may take long, it is not answered. Where half of those are
+	// taken, a further one is given up after 63 s at most.
 	Backlog int
 }
 
@@ -127,6 +128,12 @@ func (h *Host) serve(l *Listener, addr netip.AddrPort) error {
 	return nil
 }
 
+// crowded is for how long the SYN,ACK of a passive open may go unanswered where the
+// backlog is half full, so that a flood of SYNs does not keep it full for long (RFC 4987,
+// section 3.3): five retransmissions, as Linux. Otherwise it is Config.SYNTimeout, of
+// which RFC 9293, section 3.8.3, demands three minutes.
+const crowded = 63 * time.Second
+
 // welcome makes a connection for a segment that belongs to none: a SYN to a
 // listener opens it, whatever else comes to a port where one is or was gets a
 // RST (RFC 9293, section 3.10.7.1). A port that was only dialled from is nobody's
@@ -172,6 +179,9 @@ func (h *Host) welcome(now time.Time, id pair, p *wire.Packet, least stack.Seq) 
 	}
 	if l.config.Gate != nil {
 		cfg.Offload = 0
+	}
+	if opens && l.halfOpen >= l.config.Backlog/2 && (cfg.SYNTimeout <= 0 || cfg.SYNTimeout > crowded) {
+		cfg.SYNTimeout = crowded
 	}
 	c := newConn(h, cfg, pair{id.local, netip.AddrPortFrom(peer, id.remote.Port())}, l.config.Tap)
 	c.ttl, c.tos, c.gate = ttlOr64(l.config.TTL), l.config.TOS, l.config.Gate

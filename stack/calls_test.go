@@ -217,6 +217,29 @@ func TestR1(t *testing.T) {
 	d.told(third)
 }
 
+// SHLD-10: a tail loss probe that comes before the timeout is none of the three.
+func TestR1AndTheTailLossProbe(t *testing.T) {
+	for _, tc := range []struct {
+		least time.Duration // timeout
+		times int           // that the segment is sent again before the report
+	}{
+		{time.Second, 4},
+		{0, 3}, // the probe comes in the place of a timeout
+	} {
+		d := established(t, stack.Config{MinRTO: tc.least}, sackOK())
+		d.write("a")
+		d.expect("PSH,ACK", text("a"))
+		d.silence()
+		d.expect("PSH,ACK", text("a"), why(stack.ReasonTailProbe))
+		for range tc.times - 1 {
+			d.told()
+			d.silence()
+			d.expect("PSH,ACK", text("a"), why(stack.ReasonRetransmitTimeout))
+		}
+		d.told(stack.Report{Kind: stack.ReportUnanswered, Retransmissions: 3})
+	}
+}
+
 // MUST-22: of a SYN too.
 func TestR1OfASYN(t *testing.T) {
 	d := dial(t, stack.Config{R1: 2})

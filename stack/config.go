@@ -3,7 +3,8 @@ package stack
 import "time"
 
 // Config is how a Conn behaves. The zero value of a field takes the default
-// that stands beside it.
+// that stands beside it. One thing is fixed: a Conn answers in a second at most ten
+// segments that are not what it expects (challenge ACKs: RFC 5961, section 7).
 type Config struct {
 	// The connection.
 
@@ -98,7 +99,8 @@ type Config struct {
 	MaxRTO     time.Duration // default 60 s (RFC 6298, 2.5)
 	// R1 is after how many retransmissions of the same segment the application
 	// and IP are told that it does not get through (see ReportUnanswered); default
-	// 3 (RFC 9293, section 3.8.3). Negative: never.
+	// 3 (RFC 9293, section 3.8.3). A tail loss probe, which does not wait for the
+	// RTO, is none of them. Negative: never.
 	R1 int
 	// UserTimeout is R2: how long sent data or a probe may go unanswered before
 	// the connection is given up; default 5 min. Negative: never. SYNTimeout is

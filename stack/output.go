@@ -230,6 +230,7 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 				s = &c.board.runs[n]
 			}
 			c.resend(now, seg, s)
+			s.early = !c.loss.timer.InPlace
 			return Reason{Kind: ReasonTailProbe, Timer: c.loss.timer}, true
 		}
 	case c.owed.probe:

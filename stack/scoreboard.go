@@ -14,6 +14,7 @@ type sent struct {
 	sacked   bool      // the peer holds it (RFC 2018)
 	lost     bool      // taken for lost and not sent again yet
 	probe    bool      // it tries a larger size (RFC 4821)
+	early    bool      // one of the times was a tail loss probe, before any timeout
 	size     uint16    // of the packet in which it last went out
 	tooBig   uint16    // the MTU that a router named for it, not believed yet; 0: none
 }

@@ -94,7 +94,12 @@ func (c *Conn) checkR1() {
 	if c.advised || c.cfg.R1 < 0 || c.flight() == 0 {
 		return
 	}
-	if n := c.board.runs[0].times; n >= c.cfg.R1 { // with the retransmission that is due now
+	head := &c.board.runs[0]
+	n := head.times // with the retransmission that is due now
+	if head.early { // one that does not wait for the RTO does not count (SHLD-10)
+		n--
+	}
+	if n >= c.cfg.R1 {
 		c.advised = true
 		c.report(Report{Kind: ReportUnanswered, Retransmissions: n})
 	}
