@@ -129,7 +129,7 @@ func (c *Conn) Adjust(change func(*Config)) {
 // follows what is queued, and reading goes on. In SYN-RECEIVED the FIN waits
 // until our SYN is acknowledged, even if nothing else does: section 3.10.4 would send
 // it at once, and have SYN and FIN unacknowledged together, in a state that no RST
-// takes back to LISTEN (MUST-11). Linux waits too (since 6.9).
+// takes back to LISTEN (MUST-11).
 func (c *Conn) CloseWrite(time.Time) error {
 	switch c.state {
 	case StateClosed:
