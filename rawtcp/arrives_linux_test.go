@@ -166,7 +166,7 @@ func (c *crafter) tap(e *rawtcp.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e.Packet != nil {
-		c.events[e.Remote.Port()] = append(c.events[e.Remote.Port()], e)
+		c.events[e.Remote.Port()] = append(c.events[e.Remote.Port()], e.Clone())
 	}
 }
 
