@@ -107,7 +107,7 @@ func (a *audit) hash(b []byte) uint64 {
 
 // compare finds the packets that only one of the two has seen.
 func (a *audit) compare(t testing.TB, complete bool) {
-	unknown, missing := 0, 0
+	unknown, missing, lost := 0, 0, 0
 	for h, ids := range a.seen {
 		if n := len(ids) - len(a.sent[h]); n > 0 {
 			if unknown += n; unknown == n {
@@ -115,17 +115,32 @@ func (a *audit) compare(t testing.TB, complete bool) {
 			}
 		}
 	}
+	again := map[packetID]int{} // how often the cable saw it
+	for _, ids := range a.seen {
+		for _, id := range ids {
+			again[id.text()]++
+		}
+	}
 	for h, ids := range a.sent {
-		if n := len(ids) - len(a.seen[h]); n > 0 {
-			if missing += n; missing == n && complete {
-				t.Errorf("at the tap, but not on the cable: %v", ids[0])
-			}
+		n := len(ids) - len(a.seen[h])
+		if n <= 0 || !complete {
+			continue
+		}
+		// Under load the kernel drops a packet now and then between the raw socket and
+		// the device, and does not say so. Then TCP sends what it carried again.
+		if ids[0].len > 0 && again[ids[0].text()] > 0 && lost == 0 {
+			lost++
+			t.Logf("the kernel has lost %v, which was sent again", ids[0])
+			continue
+		}
+		if missing += n; missing == n {
+			t.Errorf("at the tap, but not on the cable: %v", ids[0])
 		}
 	}
 	if unknown > 1 {
 		t.Errorf("on the cable, but not at the tap: %d packets", unknown)
 	}
-	if missing > 1 && complete {
+	if missing > 1 {
 		t.Errorf("at the tap, but not on the cable: %d packets", missing)
 	}
 }
@@ -140,6 +155,12 @@ type packetID struct {
 
 func idOf(p *wire.Packet) packetID {
 	return packetID{flowOf(p), p.Flags, p.Seq, p.Ack, len(p.Payload)}
+}
+
+// text says what it carried, whatever it acknowledged.
+func (p packetID) text() packetID {
+	p.flags, p.ack = 0, 0
+	return p
 }
 
 func (p packetID) String() string {

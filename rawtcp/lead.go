@@ -73,11 +73,12 @@ func (c *cond) broadcast() {
 func (h *Host) receive(c *cond) {
 	h.reading, h.leader = true, c
 	h.turns++
+	bufs := h.bufs[:h.atOnce]
 	h.mu.Unlock()
-	n, err := h.link.ReadBatch(h.bufs[:h.atOnce])
+	n, err := h.link.ReadBatch(bufs)
 	h.mu.Lock()
 	h.leader = nil
-	h.input(h.bufs[:n])
+	h.input(bufs[:n])
 	h.reading = false
 	if err != nil {
 		h.fail(err)
