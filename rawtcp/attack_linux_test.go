@@ -1,6 +1,7 @@
 package rawtcp_test
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
@@ -442,16 +443,21 @@ func TestForgedICMPErrors(t *testing.T) {
 // icmp is an ICMP error about a packet: a soft one, a hard one, or one that says
 // that the packet was too big for a path of 68 octets.
 func (v *victim) icmp(which int, quote []byte) []byte {
+	return icmpError(v.them.Addr(), v.us.Addr(), which, 68, quote)
+}
+
+// icmpError is the one of the three that which says, from a host to another.
+func icmpError(from, to netip.Addr, which int, mtu uint16, quote []byte) []byte {
 	options := gopacket.SerializeOptions{ComputeChecksums: true, FixLengths: true}
 	buf := gopacket.NewSerializeBuffer()
 	var err error
-	if v.us.Addr().Is4() {
+	if to.Is4() {
 		m := &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeDestinationUnreachable,
 			[]uint8{layers.ICMPv4CodeHost, layers.ICMPv4CodePort, layers.ICMPv4CodeFragmentationNeeded}[which])}
 		if which == 2 {
-			m.Seq = 68 // where the MTU stands
+			m.Seq = mtu // which stands there
 		}
-		ip := &layers.IPv4{Version: 4, TTL: forgedTTL, Protocol: layers.IPProtocolICMPv4, SrcIP: v.them.Addr().AsSlice(), DstIP: v.us.Addr().AsSlice()}
+		ip := &layers.IPv4{Version: 4, TTL: forgedTTL, Protocol: layers.IPProtocolICMPv4, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
 		err = gopacket.SerializeLayers(buf, options, ip, m, gopacket.Payload(quote))
 	} else {
 		m := &layers.ICMPv6{TypeCode: []layers.ICMPv6TypeCode{
@@ -459,12 +465,13 @@ func (v *victim) icmp(which int, quote []byte) []byte {
 			layers.CreateICMPv6TypeCode(layers.ICMPv6TypeDestinationUnreachable, layers.ICMPv6CodePortUnreachable),
 			layers.CreateICMPv6TypeCode(layers.ICMPv6TypePacketTooBig, 0),
 		}[which]}
-		ip := &layers.IPv6{Version: 6, HopLimit: forgedTTL, NextHeader: layers.IPProtocolICMPv6, SrcIP: v.them.Addr().AsSlice(), DstIP: v.us.Addr().AsSlice()}
+		ip := &layers.IPv6{Version: 6, HopLimit: forgedTTL, NextHeader: layers.IPProtocolICMPv6, SrcIP: from.AsSlice(), DstIP: to.AsSlice()}
 		m.SetNetworkLayerForChecksum(ip)
-		err = gopacket.SerializeLayers(buf, options, ip, m, gopacket.Payload(append([]byte{0, 0, 0, 68}, quote...)))
+		word := binary.BigEndian.AppendUint32(nil, uint32(mtu))
+		err = gopacket.SerializeLayers(buf, options, ip, m, gopacket.Payload(append(word, quote...)))
 	}
 	if err != nil {
-		v.Fatal(err)
+		panic(err) // cannot happen: all of it fits
 	}
 	return buf.Bytes()
 }

@@ -200,6 +200,12 @@ func closing(_ *cable, s socket) string    { return "close " + said(s.Close()) }
 func abort(_ *cable, s socket) string      { s.SetLinger(0); return "abort " + said(s.Close()) }
 func cut(c *cable, _ socket) string        { c.blind.Store(true); return "" }
 
+func shrink(c *cable, _ socket) string { c.mtu.Store(1300); return "" }
+
+func tooLarge(c *cable, _ socket) string {
+	return map[bool]string{true: "some were too large", false: "none was too large"}[c.told.Load()]
+}
+
 // untilFull waits until the window of the server is closed.
 func untilFull(c *cable, _ socket) string {
 	c.mu.Lock()
@@ -233,6 +239,8 @@ var situations = []situation{
 	{title: "The FIN is lost", rules: []string{"drop out FIN 1"}, call: in(write(10), read(5), closeWrite, drain), answer: in(read(10), write(5), drain, closing)},
 	{title: "The server reads late", call: in(write(500000), closeWrite, drain), answer: in(untilFull, drain, closing)},
 	{title: "Keep-alive, and the peer is gone", call: in(write(10), read(5), cut, drain), answer: in(read(10), write(5), drain)},
+	{title: "The path MTU shrinks",
+		call: in(write(20000), shrink, write(20000), closeWrite, drain, tooLarge), answer: in(drain, write(20000), closing)},
 	{title: "The peer is gone with data on the way", call: in(write(10), read(5), cut, write(10), drain), answer: in(read(10), write(5), drain)},
 }
 

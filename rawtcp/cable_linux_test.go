@@ -36,7 +36,9 @@ type cable struct {
 	octets  int           // and how many
 	full    chan struct{} // closed when the server's window is
 	closed  sync.Once
-	blind   atomic.Bool // nothing gets through any more
+	blind   atomic.Bool  // nothing gets through any more
+	mtu     atomic.Int32 // larger packets don't, and their sender is told so; 0: all do
+	told    atomic.Bool  // somebody was
 }
 
 const cableDelay = 10 * time.Millisecond
@@ -166,6 +168,10 @@ func (c *cable) carry(side fault.Side, from *os.File, to *lane) {
 		if fate.Drop {
 			continue
 		}
+		if answer := c.tooBig(frame); answer != nil {
+			from.Write(answer)
+			continue
+		}
 		if fate.Corrupt {
 			frame[len(frame)-1] ^= 1
 		}
@@ -173,6 +179,19 @@ func (c *cable) carry(side fault.Side, from *os.File, to *lane) {
 			to.send(cableDelay+fate.Delay, frame)
 		}
 	}
+}
+
+// tooBig is what a router answers to a frame that is too large for the next link.
+func (c *cable) tooBig(frame []byte) []byte {
+	const ethernet, quoted = 14, 100
+	mtu := int(c.mtu.Load())
+	var p wire.Packet
+	if mtu == 0 || len(frame) <= ethernet+mtu || wire.Parse(frame[ethernet:], &p) != nil {
+		return nil
+	}
+	c.told.Store(true)
+	header := slices.Concat(frame[6:12], frame[:6], frame[12:ethernet])
+	return append(header, icmpError(p.Dst, p.Src, 2, uint16(mtu), frame[ethernet:][:quoted])...)
 }
 
 func (c *cable) fate(side fault.Side, frame []byte) (fate fault.Fate) {
@@ -261,6 +280,8 @@ func (c *cable) story(t testing.TB, port int, rules ...string) []string {
 		c.rules.Add(rule)
 	}
 	c.blind.Store(false)
+	c.mtu.Store(0)
+	c.told.Store(false)
 	return told
 }
 
