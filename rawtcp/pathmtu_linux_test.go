@@ -96,6 +96,12 @@ func (p *pathTest) transfer(t *testing.T) int {
 	return p.largest
 }
 
+func (p *pathTest) told() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tooBig
+}
+
 func run(t *testing.T, at *lab.Host, name string, args ...string) {
 	t.Helper()
 	if _, err := at.Run(name, args...); err != nil {
@@ -108,8 +114,8 @@ func run(t *testing.T, at *lab.Host, name string, args ...string) {
 func TestPathMTU(t *testing.T) {
 	onPath(t, 1300, func(t *testing.T, p *pathTest) {
 		p.transfer(t)
-		if largest := p.transfer(t); largest != 1300 || p.tooBig == 0 {
-			t.Errorf("told %d times that a packet was too big; afterwards the largest had %d octets, want 1300", p.tooBig, largest)
+		if largest := p.transfer(t); largest != 1300 || p.told() == 0 {
+			t.Errorf("told %d times that a packet was too big; afterwards the largest had %d octets, want 1300", p.told(), largest)
 		}
 	})
 }
@@ -123,8 +129,8 @@ func TestPathMTUShrinks(t *testing.T) {
 		}
 		run(t, p.router, "ip", "link", "set", "lab1", "mtu", "1300")
 		p.transfer(t)
-		if largest := p.transfer(t); largest != 1300 || p.tooBig == 0 {
-			t.Errorf("told %d times that a packet was too big; afterwards the largest had %d octets, want 1300", p.tooBig, largest)
+		if largest := p.transfer(t); largest != 1300 || p.told() == 0 {
+			t.Errorf("told %d times that a packet was too big; afterwards the largest had %d octets, want 1300", p.told(), largest)
 		}
 	})
 }
@@ -141,6 +147,8 @@ func TestBlackHole(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.transfer(t)
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if p.tooBig > 0 || p.why[stack.ReasonBlackHole] == 0 || p.why[stack.ReasonPathProbe] == 0 {
 			t.Errorf("told %d times that a packet was too big; sent for these reasons: %v", p.tooBig, p.why)
 		}
