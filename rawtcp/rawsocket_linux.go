@@ -118,11 +118,7 @@ func (f *rawFamily) filter(ranges []portRange) {
 func (f *rawFamily) send(pkts []Outgoing) (int, error) {
 	f.sending.Lock()
 	defer f.sending.Unlock()
-	n, err := sendAll(f.tcp.fd, pkts, func(pkts []Outgoing) (int, error) { return f.out.send(f.tcp.fd, f.tcp.ipv6, pkts) })
-	if errors.Is(err, unix.EMSGSIZE) {
-		f.router.forget()
-	}
-	return n, err
+	return sendAll(f.tcp.fd, pkts, func(pkts []Outgoing) (int, error) { return f.out.send(f.tcp.fd, f.tcp.ipv6, pkts) })
 }
 
 // sendAll sends packets through a socket, as many at once as send takes. Where

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"sync"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,24 +14,8 @@ import (
 // A router asks the kernel for routes: a UDP socket that is connected to a
 // destination knows its source address and the path's MTU. It sends nothing.
 type router struct {
-	mu    sync.Mutex
-	fd    int
-	known map[netip.Addr]Route
-	since time.Time // when the first of those known was asked for
-}
-
-// For routeLife a route is known: where connections come fast, that saves four
-// system calls for each. Before it has changed noticeably, it is asked for again.
-const (
-	routeLife  = 10 * time.Millisecond
-	mostRoutes = 1000
-)
-
-// forget is for who sees that something has changed.
-func (r *router) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.known)
+	mu sync.Mutex
+	fd int
 }
 
 func (r *router) open(ipv6 bool) (err error) {
@@ -40,7 +23,6 @@ func (r *router) open(ipv6 bool) (err error) {
 	if ipv6 {
 		family = unix.AF_INET6
 	}
-	r.known = make(map[netip.Addr]Route)
 	r.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	return os.NewSyscallError("socket", err)
 }
@@ -48,22 +30,6 @@ func (r *router) open(ipv6 bool) (err error) {
 func (r *router) route(dst netip.Addr) (Route, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if now := time.Now(); now.Sub(r.since) > routeLife || len(r.known) >= mostRoutes {
-		r.since = now
-		clear(r.known)
-	}
-	if route, ok := r.known[dst]; ok {
-		return route, nil
-	}
-	route, err := r.ask(dst)
-	if err == nil {
-		r.known[dst] = route
-	}
-	return route, err
-}
-
-// ask asks the kernel for a route.
-func (r *router) ask(dst netip.Addr) (Route, error) {
 	const discard = 9 // any port will do
 	sa, err := sockaddr(r.fd, netip.AddrPortFrom(dst, discard))
 	if err != nil {
