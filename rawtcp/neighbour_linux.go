@@ -13,10 +13,9 @@ import (
 // routes is the kernel's knowledge of where packets leave and who takes them
 // first. It asks once, and again when the kernel tells of a change.
 type routes struct {
-	kernel  *netlink.Handle
-	news    int     // a netlink socket
-	message [1]byte // read from it; what it says does not matter
-	known   map[journey]*way
+	kernel *netlink.Handle
+	news   int // a netlink socket
+	known  map[journey]*way
 }
 
 // A journey is from where to where, with the zone of a link-local destination.
@@ -39,19 +38,11 @@ func (r *routes) open() error {
 	if err != nil {
 		return os.NewSyscallError("netlink", err)
 	}
-	news, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
-	if err == nil {
-		var groups uint32
-		for _, g := range []int{unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE} {
-			groups |= 1 << (g - 1)
-		}
-		if err = unix.Bind(news, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
-			unix.Close(news)
-		}
-	}
+	news, err := openNews(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
+		unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 	if err != nil {
 		kernel.Close()
-		return os.NewSyscallError("netlink", err)
+		return err
 	}
 	r.kernel, r.news, r.known = kernel, news, make(map[journey]*way)
 	return nil
@@ -64,14 +55,8 @@ func (r *routes) close() {
 
 // heed forgets what it knows when the kernel tells of any change.
 func (r *routes) heed() {
-	for {
-		switch _, err := unix.Read(r.news, r.message[:]); err {
-		case nil, unix.ENOBUFS: // some were missed
-			clear(r.known)
-		case unix.EINTR:
-		default:
-			return
-		}
+	if heard(r.news) {
+		clear(r.known)
 	}
 }
 

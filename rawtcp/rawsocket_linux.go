@@ -69,7 +69,7 @@ func (f *rawFamily) sockets() [2]*rawSocket { return [2]*rawSocket{&f.tcp, &f.ic
 func (f *rawFamily) close() {
 	f.tcp.close()
 	f.icmp.close()
-	unix.Close(f.router.fd)
+	f.router.close()
 }
 
 // pass lets the segments to a reserved port through.
@@ -118,7 +118,11 @@ func (f *rawFamily) filter(ranges []portRange) {
 func (f *rawFamily) send(pkts []Outgoing) (int, error) {
 	f.sending.Lock()
 	defer f.sending.Unlock()
-	return sendAll(f.tcp.fd, pkts, func(pkts []Outgoing) (int, error) { return f.out.send(f.tcp.fd, f.tcp.ipv6, pkts) })
+	n, err := sendAll(f.tcp.fd, pkts, func(pkts []Outgoing) (int, error) { return f.out.send(f.tcp.fd, f.tcp.ipv6, pkts) })
+	if errors.Is(err, unix.EMSGSIZE) {
+		f.router.forget()
+	}
+	return n, err
 }
 
 // sendAll sends packets through a socket, as many at once as send takes. Where

@@ -6,16 +6,35 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // A router asks the kernel for routes: a UDP socket that is connected to a
-// destination knows its source address and the path's MTU. It sends nothing.
+// destination knows its source address and the path's MTU. It sends nothing. Where
+// connections come fast, what it knows saves four system calls for each. When the
+// kernel tells of a change, it is forgotten (MUST-44); so it is after a moment, for the
+// kernel does not tell of a path's MTU.
 type router struct {
-	mu sync.Mutex
-	fd int
+	mu    sync.Mutex
+	fd    int
+	news  int // of changes
+	known map[netip.Addr]Route
+	since time.Time // when the first of those known was asked for
+}
+
+const (
+	routeLife  = 10 * time.Millisecond
+	mostRoutes = 1000
+)
+
+// forget is for who sees that something has changed.
+func (r *router) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.known)
 }
 
 func (r *router) open(ipv6 bool) (err error) {
@@ -23,13 +42,73 @@ func (r *router) open(ipv6 bool) (err error) {
 	if ipv6 {
 		family = unix.AF_INET6
 	}
-	r.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	r.known = make(map[netip.Addr]Route)
+	if r.news, err = openNews(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE,
+		unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR); err != nil {
+		return err
+	}
+	if r.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		unix.Close(r.news)
+	}
 	return os.NewSyscallError("socket", err)
+}
+
+func (r *router) close() {
+	unix.Close(r.fd)
+	unix.Close(r.news)
 }
 
 func (r *router) route(dst netip.Addr) (Route, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if now := time.Now(); heard(r.news) || now.Sub(r.since) > routeLife || len(r.known) >= mostRoutes {
+		r.since = now
+		clear(r.known)
+	}
+	if route, ok := r.known[dst]; ok {
+		return route, nil
+	}
+	route, err := r.ask(dst)
+	if err == nil {
+		r.known[dst] = route
+	}
+	return route, err
+}
+
+// openNews opens a socket to which the kernel tells of changes, of the groups'
+// kinds (rtnetlink(7)).
+func openNews(groups ...int) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return -1, os.NewSyscallError("netlink", err)
+	}
+	var mask uint32
+	for _, g := range groups {
+		mask |= 1 << (g - 1)
+	}
+	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: mask}); err != nil {
+		unix.Close(fd)
+		return -1, os.NewSyscallError("netlink", err)
+	}
+	return fd, nil
+}
+
+// heard reports whether the kernel has told of any change since it was asked last.
+func heard(news int) (any bool) {
+	var message [1]byte // the rest of it is cut off
+	for {
+		switch _, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(news), uintptr(unsafe.Pointer(&message)), 1); errno {
+		case 0, unix.ENOBUFS: // some were missed
+			any = true
+		case unix.EINTR:
+		default:
+			return any
+		}
+	}
+}
+
+// ask asks the kernel for a route.
+func (r *router) ask(dst netip.Addr) (Route, error) {
 	const discard = 9 // any port will do
 	sa, err := sockaddr(r.fd, netip.AddrPortFrom(dst, discard))
 	if err != nil {
