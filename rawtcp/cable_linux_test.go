@@ -43,6 +43,9 @@ type cable struct {
 
 const cableDelay = 10 * time.Millisecond
 
+// ethernet is how long the header of a frame is.
+const ethernet = 14
+
 func newCable(t *testing.T) *cable {
 	t.Helper()
 	labtest.NeedPrograms(t, "ip", "ethtool")
@@ -183,7 +186,7 @@ func (c *cable) carry(side fault.Side, from *os.File, to *lane) {
 
 // tooBig is what a router answers to a frame that is too large for the next link.
 func (c *cable) tooBig(frame []byte) []byte {
-	const ethernet, quoted = 14, 100
+	const quoted = 100
 	mtu := int(c.mtu.Load())
 	var p wire.Packet
 	if mtu == 0 || len(frame) <= ethernet+mtu || wire.Parse(frame[ethernet:], &p) != nil {
@@ -195,7 +198,6 @@ func (c *cable) tooBig(frame []byte) []byte {
 }
 
 func (c *cable) fate(side fault.Side, frame []byte) (fate fault.Fate) {
-	const ethernet = 14
 	var p wire.Packet
 	if len(frame) < ethernet || wire.Parse(frame[ethernet:], &p) != nil {
 		return fate // a neighbour is asked for

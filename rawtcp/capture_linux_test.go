@@ -70,7 +70,7 @@ func capture(t testing.TB, at *lab.Host, peer netip.Addr, tell func(sent bool, p
 			if err != nil {
 				return
 			}
-			const ethernet, arp = 14, 0x06
+			const arp = 0x06
 			if over || len(frame) < ethernet || frame[12] == 0x08 && frame[13] == arp {
 				continue
 			}

@@ -41,7 +41,7 @@ type Conn struct {
 	touched           bool // packets of the batch at hand were for it
 	deadline          time.Time
 	index             int           // in host.deadlines; -1: not there
-	waiting           *list.Element // in host.waiting; nil: not there
+	inTimeWait        *list.Element // of host.timeWait; nil: not there
 	linger            int
 	reports           []stack.Report // that nobody has asked for yet: the newest of each kind
 	held              *held          // what the gate has before it; nil: nothing

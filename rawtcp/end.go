@@ -59,7 +59,7 @@ func (h *Host) remove(c *Conn) {
 	if c.index >= 0 {
 		heap.Remove(&h.deadlines, c.index)
 	}
-	h.awaitNoMore(c)
+	h.leaveTimeWait(c)
 	h.release(c.port)
 	h.quiet.broadcast()
 	h.closeIfIdle()

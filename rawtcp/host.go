@@ -38,7 +38,7 @@ type Host struct {
 	touched   []*Conn // those that have something to do, now
 	out       outbox
 	pool      stack.Pool // of all connections' buffers
-	waiting   list.List  // connections in TIME-WAIT, the oldest first
+	timeWait  list.List  // connections in TIME-WAIT, the oldest first
 	quiet     cond       // a connection has come to its end, or to TIME-WAIT
 
 	reading   bool        // somebody reads the link

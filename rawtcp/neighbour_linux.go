@@ -38,8 +38,7 @@ func (r *routes) open() error {
 	if err != nil {
 		return os.NewSyscallError("netlink", err)
 	}
-	news, err := openNews(unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE,
-		unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
+	news, err := openNews(unix.RTNLGRP_NEIGH)
 	if err != nil {
 		kernel.Close()
 		return err

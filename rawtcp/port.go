@@ -65,17 +65,17 @@ func (h *Host) release(p *port) {
 // mostWaiting is how many connections in TIME-WAIT keep their ports to themselves.
 const mostWaiting = 1000
 
-// await notes that a connection is in TIME-WAIT now.
-func (h *Host) await(c *Conn) {
-	if c.waiting == nil && c.port.server == nil {
-		c.waiting = h.waiting.PushBack(c)
+// enterTimeWait notes that a connection is in TIME-WAIT now.
+func (h *Host) enterTimeWait(c *Conn) {
+	if c.inTimeWait == nil && c.port.server == nil {
+		c.inTimeWait = h.timeWait.PushBack(c)
 	}
 }
 
-func (h *Host) awaitNoMore(c *Conn) {
-	if c.waiting != nil {
-		h.waiting.Remove(c.waiting)
-		c.waiting = nil
+func (h *Host) leaveTimeWait(c *Conn) {
+	if c.inTimeWait != nil {
+		h.timeWait.Remove(c.inTimeWait)
+		c.inTimeWait = nil
 	}
 }
 
@@ -85,16 +85,16 @@ func (h *Host) awaitNoMore(c *Conn) {
 // longest, if there are many; towards another peer it is as good as a new one. What
 // is in the way is returned too: it is over, and gives way.
 func (h *Host) again(src netip.Addr, remote netip.AddrPort) (p *port, over *Conn) {
-	if h.waiting.Len() <= h.mostWaiting {
+	if h.timeWait.Len() <= h.mostWaiting {
 		return nil, nil
 	}
-	c := h.waiting.Front().Value.(*Conn)
+	c := h.timeWait.Front().Value.(*Conn)
 	over = h.conns[pair{c.port.local, unzoned(remote)}]
 	if !c.port.chosen || c.local.Addr() != src || over != nil && !over.tcp.GivesWay() {
-		h.waiting.MoveToBack(c.waiting)
+		h.timeWait.MoveToBack(c.inTimeWait)
 		return nil, nil
 	}
-	h.awaitNoMore(c)
+	h.leaveTimeWait(c)
 	c.port.users++
 	return c.port, over
 }
@@ -102,9 +102,9 @@ func (h *Host) again(src netip.Addr, remote netip.AddrPort) (p *port, over *Conn
 // cutTimeWait ends the oldest quarter of what is in TIME-WAIT: each holds a file
 // descriptor, and there are no more.
 func (h *Host) cutTimeWait() bool {
-	n := (h.waiting.Len() + 3) / 4
+	n := (h.timeWait.Len() + 3) / 4
 	for range n {
-		h.remove(h.waiting.Front().Value.(*Conn))
+		h.remove(h.timeWait.Front().Value.(*Conn))
 	}
 	return n > 0
 }

@@ -43,8 +43,7 @@ func (r *router) open(ipv6 bool) (err error) {
 		family = unix.AF_INET6
 	}
 	r.known = make(map[netip.Addr]Route)
-	if r.news, err = openNews(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE,
-		unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR); err != nil {
+	if r.news, err = openNews(unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR); err != nil {
 		return err
 	}
 	if r.fd, err = unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
@@ -75,18 +74,18 @@ func (r *router) route(dst netip.Addr) (Route, error) {
 	return route, err
 }
 
-// openNews opens a socket to which the kernel tells of changes, of the groups'
-// kinds (rtnetlink(7)).
-func openNews(groups ...int) (fd int, err error) {
+// openNews opens a socket to which the kernel tells of changes of links, routes and
+// rules, and of what the further groups are about (rtnetlink(7)).
+func openNews(further ...int) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return -1, os.NewSyscallError("netlink", err)
 	}
-	var mask uint32
-	for _, g := range groups {
-		mask |= 1 << (g - 1)
+	var groups uint32
+	for _, g := range append(further, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE) {
+		groups |= 1 << (g - 1)
 	}
-	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: mask}); err != nil {
+	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		unix.Close(fd)
 		return -1, os.NewSyscallError("netlink", err)
 	}

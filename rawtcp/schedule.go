@@ -76,7 +76,7 @@ func (h *Host) settle(now time.Time, c *Conn) {
 	case stack.StateListen: // where a passive one goes back to means here that it ends
 		h.remove(c)
 	case stack.StateTimeWait:
-		h.await(c)
+		h.enterTimeWait(c)
 		h.quiet.broadcast()
 	}
 }

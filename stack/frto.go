@@ -63,9 +63,8 @@ func (c *Conn) judgeTimeout(n int, d *delivered, duplicate bool) {
 }
 
 // spuriousTimeout takes back what the timeout did. The window is what it was, but is
-// reached by slow start, so that an ACK of much lets go no burst (RFC
-// 4015). That the round trip is longer, the samples say by
-// themselves.
+// reached by slow start, so that an ACK of much lets go no burst (RFC 4015). That
+// the round trip is longer, the samples say by themselves.
 func (c *Conn) spuriousTimeout(n int, d *delivered) {
 	f := &c.loss.frto
 	c.board.unmarkLost()
