@@ -201,6 +201,28 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// A corrupted SACK block tells nothing of what is in flight: Wireshark does not
+// believe in 2^31 octets either.
+func TestSACKBlockThatMakesNoSense(t *testing.T) {
+	for _, test := range []struct{ left, right, want int }{
+		{9, 12, 8}, // of 11 octets three have arrived
+		{9, 12 - 1<<31, 0},
+		{9, 40, 0},
+	} {
+		d := newDialogue()
+		d.handshake()
+		d.client(psh|ack, 1, 1, "12345678")
+		block := stack.SACKBlock{Left: d.clientISN.Add(test.left), Right: d.clientISN.Add(test.right)}
+		o := &d.server(ack, 1, 1, "").Segment.Options
+		o.SACK, o.SACKCount = [4]stack.SACKBlock{block}, 1
+		d.client(psh|ack, 9, 1, "abc")
+		accounts, _ := d.tell()
+		if got := accounts[len(accounts)-1].BytesInFlight; got != test.want {
+			t.Errorf("SACK %d to %d: %d octets in flight, want %d", test.left, test.right, got, test.want)
+		}
+	}
+}
+
 func TestWrongChecksum(t *testing.T) {
 	d := newDialogue()
 	d.handshake()

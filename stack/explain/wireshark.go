@@ -97,6 +97,9 @@ const (
 
 func newFlow() flow { return flow{window: -1, scale: scaleUnknown} }
 
+// mostInFlight is where Wireshark does not believe that so much is in flight.
+const mostInFlight = 2_000_000_000
+
 // maxSACK is how many SACK blocks of a segment Wireshark takes into account.
 const maxSACK = 3
 
@@ -128,7 +131,10 @@ func (t *telling) analyse() {
 		t.AcksFrame, t.AckRTT = w.frame, t.Time.Sub(w.at)
 	}
 	if n > 0 && !from.hole {
-		t.BytesInFlight = max(from.unacked.octets()-to.sacked, 0)
+		// With SACK blocks that make no sense it may be anything.
+		if octets := uint32(from.unacked.octets() - to.sacked); octets < mostInFlight {
+			t.BytesInFlight = int(octets)
+		}
 		if t.BytesInFlight > 0 && seg.Flags&(stack.SYN|stack.FIN) != 0 {
 			t.BytesInFlight--
 		}
