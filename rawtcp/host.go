@@ -35,7 +35,8 @@ type Host struct {
 	deadlines deadlines
 	timer     *time.Timer
 	timerAt   time.Time
-	touched   []*Conn // those that have something to do, now
+	due       time.Time // when it rang, if the deadlines have not been served since
+	touched   []*Conn   // those that have something to do, now
 	out       outbox
 	pool      stack.Pool // of all connections' buffers
 	timeWait  list.List  // connections in TIME-WAIT, the oldest first

@@ -68,10 +68,29 @@ func (c *cond) broadcast() {
 	c.woken.Broadcast()
 }
 
-// receive reads a batch of packets, without the lock, and does what they ask
-// for. The leader waits on c, or is the host itself.
+// receive leads: it reads a batch of packets and does what they ask for. When
+// deadlines have come it reads until nothing is left, and then serves them. The
+// leader waits on c, or is the host itself.
 func (h *Host) receive(c *cond) {
-	h.reading, h.leader = true, c
+	h.reading = true
+	if h.due.IsZero() {
+		h.read(c)
+	}
+	for !h.due.IsZero() && !h.closed {
+		h.link.Wake()
+		if full := h.read(c); !full || time.Since(h.due) > mostLate {
+			h.expire()
+		}
+	}
+	h.reading = false
+	if h.closed { // Close waits for it
+		h.quiet.broadcast()
+	}
+}
+
+// read reads a batch, without the lock, and reports whether more may be there.
+func (h *Host) read(c *cond) (full bool) {
+	h.leader = c
 	h.turns++
 	bufs := h.bufs[:h.atOnce]
 	h.mu.Unlock()
@@ -79,13 +98,10 @@ func (h *Host) receive(c *cond) {
 	h.mu.Lock()
 	h.leader = nil
 	h.input(bufs[:n])
-	h.reading = false
 	if err != nil {
 		h.fail(err)
 	}
-	if h.closed { // Close waits for it
-		h.quiet.broadcast()
-	}
+	return n == len(bufs)
 }
 
 // unlock is for those who may have led: they see to it that somebody will.

@@ -69,11 +69,6 @@ func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 		} else if err != nil {
 			return 0, os.NewSyscallError("poll", err)
 		}
-		if wait[0].Revents != 0 {
-			var count [8]byte
-			l.wake.Read(count[:])
-			return 0, nil
-		}
 		for i, w := range wait[1:] {
 			if w.Revents != 0 && n < len(bufs) && err == nil {
 				var more int
@@ -82,6 +77,11 @@ func (l *rawLink) ReadBatch(bufs [][]byte) (n int, err error) {
 				}
 				n += more
 			}
+		}
+		if wait[0].Revents != 0 {
+			var count [8]byte
+			l.wake.Read(count[:])
+			return n, err
 		}
 	}
 	return n, err
