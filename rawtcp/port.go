@@ -63,7 +63,7 @@ func (h *Host) release(p *port) {
 }
 
 // mostWaiting is how many connections in TIME-WAIT keep their ports to themselves.
-const mostWaiting = 1000
+const mostWaiting = 250
 
 // enterTimeWait notes that a connection is in TIME-WAIT now.
 func (h *Host) enterTimeWait(c *Conn) {
