@@ -21,6 +21,11 @@ type Faults struct {
 	// Rules, if not nil, say besides what becomes of which segment: those of
 	// fault.Client of what goes out, those of fault.Server of what comes in.
 	Rules *fault.Rules
+	// Hit, if not nil, is told of each packet that is dropped, corrupted or
+	// copied: of one that goes out when WriteBatch takes it, as it was before; of
+	// one that comes in when ReadBatch comes to it, and of a copy by itself. It
+	// must be quick, keeps nothing of the packet, and may not use the link.
+	Hit func(pkt []byte, f fault.Fate)
 	// Seed decides which packets are hit: the same seed gives the same packets
 	// the same fate.
 	Seed uint64
@@ -34,56 +39,80 @@ const (
 // WithFaults returns l with faults in the packets that go out and come in. It
 // closes l with itself. Only its own ReadBatch may be called from then on.
 func WithFaults(l Link, out, in Faults) Link {
-	f := &faultLink{Link: l, arrived: newQueue(memoryQueue)}
-	f.out = newLane(out, func(p Outgoing) error {
+	f := &faultLink{Link: l}
+	f.out = newLane(out, func(p Outgoing, hit fault.Fate) error {
+		if hit.Drop {
+			return nil
+		}
 		_, err := l.WriteBatch([]Outgoing{p})
 		return err
 	})
-	f.in = newLane(in, func(p Outgoing) error {
-		select {
-		case f.arrived.packets <- p.Header:
-		case <-f.arrived.ended:
-		}
+	f.in = newLane(in, func(p Outgoing, hit fault.Fate) error {
+		f.arrived = append(f.arrived, arrival{p.Header, hit})
+		l.Wake() // or nobody may look before the next packet
 		return nil
 	})
 	f.in.side = fault.Server
-	go f.read()
 	return f
 }
 
-// A faultLink is a link with faults. Packets that come in go through a queue,
-// because one that was held back may be due while the link has nothing to read.
+// A faultLink is a link with faults.
 type faultLink struct {
 	Link
 	out, in *lane
-	arrived *queue
+	arrived []arrival // what has passed and waits to be read; in.mu guards it
 }
 
-func (f *faultLink) read() {
-	bufs := make([][]byte, readBatch)
-	for i := range bufs {
-		bufs[i] = make([]byte, 1<<16)
-	}
-	for {
-		n, err := f.Link.ReadBatch(bufs)
-		for _, b := range bufs[:n] {
-			f.in.pass(Outgoing{Header: slices.Clone(b)})
-		}
-		if err != nil {
-			f.arrived.end(err)
-			return
-		}
-	}
+// An arrival is a packet that has come in, and what hit it.
+type arrival struct {
+	packet []byte
+	hit    fault.Fate
 }
 
-func (f *faultLink) ReadBatch(bufs [][]byte) (int, error) { return f.arrived.ReadBatch(bufs) }
+func (f *faultLink) ReadBatch(bufs [][]byte) (int, error) {
+	n, err := f.Link.ReadBatch(bufs)
+	for _, b := range bufs[:n] {
+		f.in.pass(Outgoing{Header: slices.Clone(b)})
+	}
+	if err != nil {
+		return 0, err
+	}
+	return f.deliver(bufs), nil
+}
 
-func (f *faultLink) Wake() { f.arrived.Wake() }
+// deliver reads what has passed. A packet that was hit begins a batch of its own:
+// when Hit is told of it, those before it have been dealt with.
+func (f *faultLink) deliver(bufs [][]byte) (n int) {
+	f.in.mu.Lock()
+	defer f.in.mu.Unlock()
+	for i, a := range f.arrived {
+		hit := a.hit != fault.Fate{}
+		if n == len(bufs) || hit && n > 0 {
+			f.arrived = f.arrived[i:]
+			f.Link.Wake()
+			return n
+		}
+		if hit && f.in.faults.Hit != nil {
+			f.in.faults.Hit(a.packet, a.hit)
+		}
+		if !a.hit.Drop {
+			buf := bufs[n][:cap(bufs[n])]
+			bufs[n] = buf[:copy(buf, a.packet)]
+			n++
+		}
+	}
+	f.arrived = nil
+	return n
+}
 
 func (f *faultLink) WriteBatch(pkts []Outgoing) (int, error) {
 	for i, p := range pkts {
-		if err := f.out.pass(Outgoing{Dst: p.Dst, Header: slices.Concat(p.Header, p.Payload)}); err != nil {
+		hit, err := f.out.pass(Outgoing{Dst: p.Dst, Header: slices.Concat(p.Header, p.Payload)})
+		if err != nil {
 			return i, err
+		}
+		if hit != (fault.Fate{}) && f.out.faults.Hit != nil {
+			f.out.faults.Hit(slices.Concat(p.Header, p.Payload), hit)
 		}
 	}
 	return len(pkts), nil
@@ -96,17 +125,12 @@ func (f *faultLink) Route(dst netip.Addr) (Route, error) {
 	return route, err
 }
 
-func (f *faultLink) Close() error {
-	f.arrived.Close()
-	return f.Link.Close()
-}
-
 // A lane is one direction of a link with faults. Its packets are whole: all in
 // Header.
 type lane struct {
 	side   fault.Side
 	faults Faults
-	send   func(Outgoing) error
+	send   func(Outgoing, fault.Fate) error // also what is dropped
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -115,31 +139,32 @@ type lane struct {
 
 type heldPacket struct {
 	Outgoing
+	hit  fault.Fate
 	wait int // for how many more packets
 }
 
-func newLane(f Faults, send func(Outgoing) error) *lane {
+func newLane(f Faults, send func(Outgoing, fault.Fate) error) *lane {
 	return &lane{faults: f, send: send, random: rand.New(rand.NewPCG(f.Seed, 0))}
 }
 
 // A fate is what becomes of a packet.
 type fate struct {
-	drop, duplicate, reorder, corrupt bool
-	mark                              bool
-	bit                               uint64 // which one to flip, modulo their number
-	delay                             time.Duration
+	fault.Fate
+	reorder bool
+	bit     uint64 // which one to flip, modulo their number
 }
 
 // fate draws the fate of the next packet. It always takes the same number of
 // random numbers, so that no packet's fate depends on those before.
-func (l *lane) fate() fate {
-	return fate{
-		drop:      l.random.Float64() < l.faults.Drop,
-		duplicate: l.random.Float64() < l.faults.Duplicate,
-		reorder:   l.random.Float64() < l.faults.Reorder,
-		corrupt:   l.random.Float64() < l.faults.Corrupt,
-		bit:       l.random.Uint64(),
+func (l *lane) fate() (f fate) {
+	f.Drop = l.random.Float64() < l.faults.Drop
+	if l.random.Float64() < l.faults.Duplicate {
+		f.Copies = 1
 	}
+	f.reorder = l.random.Float64() < l.faults.Reorder
+	f.Corrupt = l.random.Float64() < l.faults.Corrupt
+	f.bit = l.random.Uint64()
+	return f
 }
 
 // judge adds what the rules say of a packet.
@@ -149,68 +174,66 @@ func (l *lane) judge(pkt []byte, f *fate) {
 		return
 	}
 	said := l.faults.Rules.Fate(l.side, &p.Segment, l.random.Float64)
-	f.drop = f.drop || said.Drop
-	f.duplicate = f.duplicate || said.Copies > 0
-	f.corrupt = f.corrupt || said.Corrupt
-	f.mark = said.Mark
-	f.delay = said.Delay
+	f.Drop = f.Drop || said.Drop
+	f.Copies = min(f.Copies+said.Copies, 1)
+	f.Corrupt = f.Corrupt || said.Corrupt
+	f.Mark, f.Delay = said.Mark, said.Delay
 }
 
-// pass sends a packet on its way. The error is that of sending it, or nil where
-// it is not sent now.
-func (l *lane) pass(p Outgoing) error {
+// pass sends a packet on its way, and tells what hits it. The error is that of
+// sending it, or nil where it is not sent now.
+func (l *lane) pass(p Outgoing) (hit fault.Fate, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fate := l.fate()
 	l.judge(p.Header, &fate)
-	if fate.drop {
-		return nil
+	if fate.Drop {
+		hit = fault.Fate{Drop: true}
+		return hit, l.send(p, hit)
 	}
-	if fate.mark {
+	if fate.Mark {
 		wire.Mark(p.Header)
 	}
-	if fate.corrupt {
+	if fate.Corrupt {
 		wire.FinishChecksum(p.Header) // or nobody could tell, as on a loopback
 		flip(p.Header, fate.bit)
 	}
-	if fate.delay > 0 {
-		time.AfterFunc(fate.delay, func() {
+	each := func(send func(Outgoing, fault.Fate) error) error {
+		err := send(p, fault.Fate{Corrupt: fate.Corrupt})
+		if fate.Copies > 0 {
+			send(p, fault.Fate{Corrupt: fate.Corrupt, Copies: 1})
+		}
+		return err
+	}
+	switch {
+	case fate.Delay > 0:
+		time.AfterFunc(fate.Delay, func() {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.send(p)
-			if fate.duplicate {
-				l.send(p)
-			}
+			each(l.send)
 		})
-		return nil
+	case fate.reorder:
+		each(l.hold)
+	default:
+		err = each(l.send)
+		l.passed()
 	}
-	if fate.reorder {
-		l.hold(p)
-		if fate.duplicate {
-			l.hold(p)
-		}
-		return nil
-	}
-	err := l.send(p)
-	if fate.duplicate {
-		l.send(p)
-	}
-	l.passed()
-	return err
+	return fault.Fate{Corrupt: fate.Corrupt, Copies: fate.Copies}, err
 }
 
 // hold keeps a packet back.
-func (l *lane) hold(p Outgoing) {
-	h := &heldPacket{p, reorderPackets}
+func (l *lane) hold(p Outgoing, hit fault.Fate) error {
+	h := &heldPacket{p, hit, reorderPackets}
 	l.held = append(l.held, h)
 	time.AfterFunc(reorderTime, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if i := slices.Index(l.held, h); i >= 0 {
 			l.held = slices.Delete(l.held, i, i+1)
-			l.send(h.Outgoing)
+			l.send(h.Outgoing, h.hit)
 		}
 	})
+	return nil
 }
 
 // passed counts a packet that has passed those held back.
@@ -219,7 +242,7 @@ func (l *lane) passed() {
 		h.wait--
 	}
 	for len(l.held) > 0 && l.held[0].wait <= 0 {
-		l.send(l.held[0].Outgoing)
+		l.send(l.held[0].Outgoing, l.held[0].hit)
 		l.held = slices.Delete(l.held, 0, 1)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"rawnc/rawtcp/wire"
 	"rawnc/stack"
 	"rawnc/stack/fault"
@@ -29,7 +31,10 @@ type road struct {
 
 func newRoad(f Faults) *road {
 	r := &road{}
-	r.lane = newLane(f, func(p Outgoing) error {
+	r.lane = newLane(f, func(p Outgoing, hit fault.Fate) error {
+		if hit.Drop {
+			return nil
+		}
 		r.arrived = append(r.arrived, string(p.Header[20:]))
 		return nil
 	})
@@ -95,7 +100,7 @@ func TestFaultsCorruptOneBitBehindTheIPHeader(t *testing.T) {
 		hit := map[string]bool{}
 		for seed := range uint64(100) {
 			var got []byte
-			l := newLane(Faults{Corrupt: 1, Seed: seed}, func(p Outgoing) error { got = p.Header; return nil })
+			l := newLane(Faults{Corrupt: 1, Seed: seed}, func(p Outgoing, _ fault.Fate) error { got = p.Header; return nil })
 			l.pass(Outgoing{Header: slices.Clone(pkt)})
 			flipped := 0
 			for i := range got {
@@ -136,7 +141,7 @@ func TestFaultsAreDecidedByTheSeed(t *testing.T) {
 	dropped := func(f Faults) (dropped []bool) {
 		l := newLane(f, nil)
 		for range 100 {
-			dropped = append(dropped, l.fate().drop)
+			dropped = append(dropped, l.fate().Drop)
 		}
 		return dropped
 	}
@@ -272,5 +277,58 @@ func TestFaultRules(t *testing.T) {
 	send(b, "192.0.2.2", "192.0.2.1", "four", "five")
 	if got := receive(l, 3); !slices.Equal(got, []string{"four", "four", "five"}) {
 		t.Errorf("in: %q", got)
+	}
+}
+
+// Whoever asks is told of what was hit, and of what comes in after all that came
+// before it was read.
+func TestFaultsTellWhatTheyHit(t *testing.T) {
+	a, b := MemoryPair(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2"), 1500)
+	var told []string
+	faults := func(way string) Faults {
+		return Faults{Hit: func(pkt []byte, f fault.Fate) {
+			told = append(told, fmt.Sprintf("%s %s: drop %t, corrupt %t, %d copies", way, pkt[20:], f.Drop, f.Corrupt, f.Copies))
+		}}
+	}
+	expect := func(want ...string) {
+		t.Helper()
+		if d := cmp.Diff(want, told); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+		told = nil
+	}
+	l := WithFaults(a, faults("out"), faults("in")).(*faultLink)
+	defer l.Close()
+	f := &l.out.faults
+	write(t, l, b.(*memory).addr, numbered(1))
+	f.Drop = 1
+	write(t, l, b.(*memory).addr, numbered(2))
+	f.Drop, f.Corrupt, f.Duplicate = 0, 1, 1
+	write(t, l, b.(*memory).addr, numbered(3))
+	expect("out 2: drop true, corrupt false, 0 copies", "out 3: drop false, corrupt true, 1 copies")
+
+	batch := func() (got []string) {
+		bufs := make([][]byte, 8)
+		for i := range bufs {
+			bufs[i] = make([]byte, 100)
+		}
+		n, err := l.ReadBatch(bufs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range bufs[:n] {
+			got = append(got, string(p[20:]))
+		}
+		return got
+	}
+	l.in.pass(Outgoing{Header: numbered(4)})
+	l.in.faults.Drop = 1
+	l.in.pass(Outgoing{Header: numbered(5)})
+	l.in.faults.Drop, l.in.faults.Duplicate = 0, 1
+	l.in.pass(Outgoing{Header: numbered(6)})
+	for _, want := range [][]string{{"4"}, {"in 5: drop true, corrupt false, 0 copies", "6"}, {"in 6: drop false, corrupt false, 1 copies", "6"}} {
+		read := batch()
+		told = append(told, read...)
+		expect(want...)
 	}
 }

@@ -121,7 +121,7 @@ func connect(c *cli.Context) (err error) {
 		return err
 	}
 	dialer := o.dialer(rec.tap(), step)
-	if dialer.Host, err = o.host(faults); err != nil {
+	if dialer.Host, err = o.host(faults, rec); err != nil {
 		return explainDial(err, to, o)
 	}
 	conn, err := dialer.DialContext(signals.ctx, o.network, to.String())

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"rawnc/rawtcp"
-	"rawnc/stack/fault"
 )
 
 // links are what --link can choose.
@@ -17,9 +16,9 @@ func checkLink(name string) error {
 	return nil
 }
 
-// host is a host on the link of --link, with faults in it, or nil, which is the
-// usual one.
-func (o *options) host(list faults) (*rawtcp.Host, error) {
+// host is a host on the link of --link, with faults in it, of which the recorder
+// tells, or nil, which is the usual one.
+func (o *options) host(list faults, r *recorder) (*rawtcp.Host, error) {
 	if o.link == "raw" && list == nil {
 		return nil, nil
 	}
@@ -28,12 +27,7 @@ func (o *options) host(list faults) (*rawtcp.Host, error) {
 		return nil, err
 	}
 	if list != nil {
-		var rules fault.Rules
-		for _, r := range list {
-			rules.Add(r)
-		}
-		both := rawtcp.Faults{Seed: 1, Rules: &rules}
-		link = rawtcp.WithFaults(link, both, both)
+		link = withFaults(link, list, r)
 	}
 	return rawtcp.NewHost(link), nil
 }

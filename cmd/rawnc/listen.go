@@ -78,7 +78,7 @@ func listen(c *cli.Context) (err error) {
 		return err
 	}
 	config := o.listenConfig(rec.tap(), step)
-	if config.Host, err = o.host(nil); err != nil {
+	if config.Host, err = o.host(nil, rec); err != nil {
 		return explainListen(err, at, o)
 	}
 	ln, err := config.Listen(signals.ctx, o.network, at.String())

@@ -44,6 +44,7 @@ type recorder struct {
 	question  string         // that is open; empty: none
 	stale     bool           // something was shown behind the question
 	previewed *stack.Segment // the segment that it was about, or is
+	hits      *hits          // of --fault; nil: there are none
 	quiz      *quiz          // asks about segments before they are told of; nil: nobody does
 	screen    *backlog       // of the log, where the quiz holds it up
 }
@@ -100,11 +101,15 @@ func (r *recorder) tap() rawtcp.Tap {
 		if !r.text && !r.json && r.capture.over.Load() {
 			return
 		}
-		if plain(e) {
+		var fate *explain.Fate
+		if r.hits != nil {
+			fate = r.hits.fate(e)
+		}
+		if plain(e) && fate == nil {
 			r.put(len(e.Packet)+eventOctets, func(b []byte) []byte { return appendEvent(b, e) })
 		} else {
 			e := e.Clone()
-			r.later(2*len(e.Packet)+eventSize, func() { r.tell(e) })
+			r.later(2*len(e.Packet)+eventSize, func() { r.tell(e, fate) })
 		}
 	}
 }
@@ -133,7 +138,7 @@ func (r *recorder) work(c *chunk) {
 	r.style.Width = width()
 	c.each(func(record []byte) {
 		parseEvent(record, &r.event, &r.judgment)
-		r.tell(&r.event)
+		r.tell(&r.event, nil)
 	})
 	if r.stale {
 		os.Stderr.WriteString(r.question)
@@ -181,23 +186,24 @@ func (r *recorder) preview(e *rawtcp.Event) *explain.Account {
 // answered closes the question.
 func (r *recorder) answered() { r.later(0, func() { r.question = "" }) }
 
-// tell tells of one event. A connection that has ended is summed up as soon as
+// tell tells of one event, and of the fault of ours that hit the packet, if one
+// did. A connection that has ended is summed up as soon as
 // there is something else to tell: a RST may still follow.
-func (r *recorder) tell(e *rawtcp.Event) {
+func (r *recorder) tell(e *rawtcp.Event, fate *explain.Fate) {
 	id := [2]netip.AddrPort{e.Local, e.Remote}
 	if r.over != id {
 		r.summary(r.narrator.End(r.over[0], r.over[1]))
 		r.over = id
 	}
 	if e.Packet != nil {
-		r.packet(e)
+		r.packet(e, fate)
 	}
 	if e.State != stack.StateClosed {
 		r.over = [2]netip.AddrPort{}
 	}
 }
 
-func (r *recorder) packet(e *rawtcp.Event) {
+func (r *recorder) packet(e *rawtcp.Event, fate *explain.Fate) {
 	frame := 0
 	if e.Err == nil {
 		r.frames++
@@ -222,7 +228,11 @@ func (r *recorder) packet(e *rawtcp.Event) {
 		if r.quiz != nil { // which asks about it later
 			e, account, live = e.Clone(), new(explain.Account), new(explain.Live)
 		}
-		r.narrator.SegmentInto(account, narrated(e, frame, live))
+		in := narrated(e, frame, live)
+		if in.Fate = fate; fate != nil && fate.Lost && !e.Sent {
+			in.Live, in.Dir = nil, explain.DirIn // our stack knows nothing of it
+		}
+		r.narrator.SegmentInto(account, in)
 		if r.capture != nil {
 			r.comment = explain.AppendComment(r.comment, account)
 		}

@@ -21,8 +21,9 @@ type Input struct {
 }
 
 // A Fate is what a network does to a segment, where it is known because the
-// network is simulated.
+// network is simulated, or our own link does it.
 type Fate struct {
+	Ours    bool // our own link does it: nobody knows of the network behind
 	Lost    bool // it will not arrive
 	Corrupt bool // it will arrive with a wrong checksum
 	Copies  int  // of it that the network makes

@@ -206,7 +206,9 @@ type Tally struct {
 	WithData      int // segments that carry payload
 	Octets        int // of payload, each counted once
 	Retransmitted int // segments sent again
-	RTT           RTT // from its segments to their acknowledgment
+	// What became of segments on the way, where it is known.
+	Lost, Corrupted, Copied int
+	RTT                     RTT // from its segments to their acknowledgment
 }
 
 // RTT sums up round-trip times as the capture point sees them: next to an end,

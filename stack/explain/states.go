@@ -71,7 +71,7 @@ func (t *telling) change() {
 
 // sure reports whether it is known that the segment arrives.
 func (t *telling) sure() bool {
-	return t.from == t.to || t.Fate != nil || t.Dir == DirIn || t.Live != nil && !t.Live.Sent
+	return t.from == t.to || t.Fate != nil && !t.Fate.Ours || t.Dir == DirIn || t.Live != nil && !t.Live.Sent
 }
 
 // disbelieved reports whether our stack takes the segment for none of the peer's,

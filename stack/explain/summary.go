@@ -124,6 +124,15 @@ func (s *Summary) sent(c *conversation, i int) {
 	if t.Retransmitted > 0 {
 		s.add(Unusual, "%s sent %d of its segments again (retransmissions)", who, t.Retransmitted)
 	}
+	if t.Lost > 0 {
+		s.add(Unusual, "lost on the way: %d of the segments that %s sent", t.Lost, who)
+	}
+	if t.Corrupted > 0 {
+		s.add(Unusual, "corrupted on the way: %d of the segments that %s sent", t.Corrupted, who)
+	}
+	if t.Copied > 0 {
+		s.add(Unusual, "copied on the way: %d of the segments that %s sent", t.Copied, who)
+	}
 	switch r := t.RTT; {
 	case r.Max == 0: // captured at the other end of a simulated network
 	case r.Samples > 0 && r.Min == r.Max:

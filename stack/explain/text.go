@@ -112,7 +112,7 @@ func (a *Account) ends() Sentence {
 	switch {
 	case a.Src == a.Dst:
 		return phrase(Meaning, "[%d] %v is connected with itself: all segments are from it and for it", a.Stream, a.Src)
-	case a.Live != nil && a.Fate == nil:
+	case a.Live != nil && (a.Fate == nil || a.Fate.Ours):
 		return phrase(Meaning, "[%d] → from us, %s, %v; ← from %s, %v", a.Stream, client, left, server, right)
 	case a.Roles:
 		return phrase(Meaning, "[%d] → from %s, %v; ← from %s, %v", a.Stream, client, left, server, right)

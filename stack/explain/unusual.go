@@ -39,23 +39,27 @@ func (t *telling) compare() {
 	}
 }
 
-// fate tells what a simulated network does to the segment.
+// fate tells what a network does to the segment, where that is known.
 func (t *telling) fate() {
 	f := t.Fate
 	switch {
 	case f == nil:
 		return
 	case f.Lost:
+		t.from.tally.Lost++
 		t.mark("✗ lost on the way")
 		t.note("lost on the way: it does not reach %s", t.receiver())
 	case f.Corrupt && t.Checksum != stack.ChecksumWrong:
+		t.from.tally.Corrupted++
 		t.mark("✗ corrupted on the way")
 		t.note("a bit is flipped on the way: the checksum will be wrong, and %s will throw it away", t.receiver())
 	case f.Copies > 0:
+		t.from.tally.Copied++
 		t.mark("arrives twice")
 		t.note("the network makes a copy of it on the way: it arrives twice")
 	}
 	if f.Copy {
+		t.from.tally.Copied++
 		t.mark("copy made by the network")
 		t.note("a copy that the network made: it was sent once")
 	}
