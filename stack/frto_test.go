@@ -63,10 +63,10 @@ func TestTimeoutThatWasReal(t *testing.T) {
 	d.forward(10001)
 	d.acks(1001)
 	d.same("cwnd", cwnd(d), 3000)
-	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRetransmitTimeout))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
 	d.expectNothing()
 	d.acks(2001)
-	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRetransmitTimeout))
+	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRecovery))
 }
 
 // RFC 5682, section 2.1, step 2a: a duplicate at once, or an ACK of everything.
@@ -75,8 +75,8 @@ func TestTimeoutDecidedByTheFirstACK(t *testing.T) {
 	d.acks(1)
 	d.expectNothing()
 	d.acks(1001)
-	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRetransmitTimeout))
-	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRetransmitTimeout))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
+	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRecovery))
 
 	d = timedOut(t)
 	d.acks(10001)
@@ -108,8 +108,8 @@ func TestTimeoutInRecoveryIsReal(t *testing.T) {
 	d.out = nil
 	d.expectAfter(firstRTO-rtt, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout, 1))
 	d.acks(1001)
-	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRetransmitTimeout))
-	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRetransmitTimeout))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
+	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRecovery))
 }
 
 // What is small goes out again as one, and is judged by what lies behind it.
@@ -153,7 +153,7 @@ func TestTimeoutThatWasRealBySACK(t *testing.T) {
 	d.acks(1001)
 	d.forward(11001)
 	d.acks(1001, sack(11001, 12001))
-	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRetransmitTimeout))
-	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRetransmitTimeout))
+	d.expect("ACK", seq(1001), length(1000), why(stack.ReasonRecovery))
+	d.expect("ACK", seq(2001), length(1000), why(stack.ReasonRecovery))
 	d.expectNothing()
 }

@@ -97,11 +97,15 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 	why := Reason{Kind: c.loss.again, N: s.times}
 	switch why.Kind {
 	case ReasonRetransmitTimeout:
+		if s.seq != c.loss.head { // the timer ran out for what is acknowledged now
+			why.Kind = ReasonRecovery
+			break
+		}
 		why.N, why.Timer = max(c.rtt.backoff, 1), c.loss.timer
 	case ReasonTooBig, ReasonBlackHole, ReasonProbeLost:
 		why.N = c.path.mtu
 	}
-	if why.Kind != ReasonRetransmitTimeout && c.loss.recovering {
+	if c.loss.again != ReasonRetransmitTimeout && c.loss.recovering {
 		c.loss.again = ReasonRecovery
 	}
 	c.resend(now, seg, s)

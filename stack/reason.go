@@ -33,7 +33,7 @@ const (
 	ReasonFIN                                 // the application closed; may carry the last data
 	ReasonRetransmitTimeout                   // the retransmission timer ran out, the Nth time (RFC 6298)
 	ReasonFastRetransmit                      // three duplicate ACKs, or SACK, show a loss (RFC 5681, 8985)
-	ReasonRecovery                            // a further hole of the same loss (RFC 6582, 6675)
+	ReasonRecovery                            // a further hole of the same loss (RFC 5681, 6582, 6675)
 	ReasonForwardRTO                          // new data after a timeout: was it spurious (RFC 5682)?
 	ReasonTailProbe                           // the tail may be lost: ask for an ACK (RFC 8985)
 	ReasonTooBig                              // a router says that the path carries packets of N octets at most (RFC 1191)

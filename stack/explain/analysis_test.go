@@ -166,6 +166,49 @@ func TestSummaryCountsOctetsOnce(t *testing.T) {
 	}
 }
 
+// A FIN behind a gap does not count before what is missing has come. Where it
+// never comes, another FIN is the end.
+func TestCloseBeforeAnotherFIN(t *testing.T) {
+	d := newDialogue()
+	d.handshake()
+	d.client(fin|ack, 100, 1, "") // somebody made it
+	d.server(ack, 1, 1, "")
+	d.client(psh|ack, 1, 1, "hello\n")
+	d.client(fin|ack, 7, 1, "")
+	d.server(fin|ack, 1, 8, "")
+	d.client(ack, 8, 2, "")
+	accounts, summary := d.tell()
+	said := TextStyle{}.Summary(summary)
+	if summary.Closing != CloseThree || strings.Contains(said, "missing") {
+		t.Errorf("the close took three segments:\n%s", said)
+	}
+	if last := accounts[8]; last.SrcState != (State{stack.StateTimeWait, true}) || last.DstState != (State{stack.StateClosed, true}) {
+		t.Errorf("in the end the client is in %v, the server in %v", last.SrcState, last.DstState)
+	}
+}
+
+// An Ack that ends within a segment.
+func TestPartOfASegmentIsAcknowledged(t *testing.T) {
+	d := newDialogue()
+	d.handshake()
+	d.client(psh|ack, 1, 1, "hello\n")
+	d.client(psh|ack, 7, 1, "world\n")
+	d.server(ack, 1, 3, "")
+	d.server(ack, 1, 9, "")
+	d.wait(time.Second).client(psh|ack, 9, 1, "rld\n")
+	d.server(ack, 1, 10, "")
+	accounts, _ := d.tell()
+	for i, want := range map[int]string{
+		5: "acknowledges a part of #4 after 0.400 ms; 10 bytes are still unacknowledged",
+		6: "acknowledges #4 after 0.600 ms; 4 bytes are still unacknowledged",
+		8: "acknowledges a part of #5 or of its repetition #8, one cannot tell which; 3 bytes are still unacknowledged",
+	} {
+		if got := said(accounts[i]); !strings.Contains(got, want) {
+			t.Errorf("#%d does not say %q:\n%s", i+1, want, got)
+		}
+	}
+}
+
 func TestReusedPorts(t *testing.T) {
 	d := article()
 	d.clientISN, d.serverISN = 7_000_000, 9_000_000

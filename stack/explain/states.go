@@ -213,6 +213,8 @@ func (t *telling) finish() {
 		case from.in(stack.StateEstablished), from.in(stack.StateSynReceived):
 			t.enter(from, stack.StateFinWait1, stack.CauseClose)
 		}
+	} else if seq := t.Next.Raw - 1; from.finAcked == 0 && seq.Less(from.finSeq) {
+		from.finSeq = seq // the direction ends here: the FIN before lay behind a gap, and was none of this close
 	}
 	hole := from.nextFrame != 0 && from.next.Less(t.seg.Seq)
 	if hole || !t.arrives() {

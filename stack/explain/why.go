@@ -19,6 +19,7 @@ type telling struct {
 	probe probeKind // the segment asks for an answer
 	fresh int       // octets of payload that were not seen before
 	acked []sent    // the segments that it acknowledges for the first time
+	part  sent      // of which it does so in part; without a frame: there is none
 }
 
 func (t *telling) add(kind Kind, format string, args ...any) {
@@ -349,6 +350,8 @@ func (t *telling) ackAdvances() {
 	seq, n, which := to.number(last.seq).shown(), last.octets(), frame(last.frame)
 	if last.next == t.seg.Ack {
 		t.AckOf = last.frame
+	} else {
+		t.part = last
 	}
 	switch syn, fin := last.flags.Has(stack.SYN), last.flags.Has(stack.FIN); {
 	case last.next != t.seg.Ack:
@@ -373,6 +376,7 @@ func (t *telling) ackAdvances() {
 // how long, and what is left.
 func (t *telling) acknowledges() {
 	if len(t.acked) == 0 {
+		t.acknowledgesPart()
 		return
 	}
 	last := &t.acked[len(t.acked)-1]
@@ -395,6 +399,17 @@ func (t *telling) acknowledges() {
 	}
 	if !t.is(stack.RST) {
 		t.to.tally.RTT.add(rtt)
+	}
+}
+
+// acknowledgesPart tells of an Ack that ends no segment.
+func (t *telling) acknowledgesPart() {
+	switch part := &t.part; {
+	case part.frame == 0:
+	case part.again != 0:
+		t.add(Meaning, "acknowledges a part of %v or of its repetition %v, one cannot tell which; %s", frame(part.frame), frame(part.again), t.rest())
+	default:
+		t.add(Meaning, "acknowledges a part of %v after %v; %s", frame(part.frame), elapsed(t.Time.Sub(part.at)), t.rest())
 	}
 }
 
