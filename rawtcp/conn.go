@@ -39,6 +39,8 @@ type Conn struct {
 	linkErr           error
 	ipID              uint16
 	touched           bool // packets of the batch at hand were for it
+	leaving           bool // segments are on their way through the link, without the lock
+	owes              bool // more, since then
 	deadline          time.Time
 	index             int           // in host.deadlines; -1: not there
 	inTimeWait        *list.Element // of host.timeWait; nil: not there

@@ -37,7 +37,10 @@ type Host struct {
 	timerAt   time.Time
 	due       time.Time // when it rang, if the deadlines have not been served since
 	touched   []*Conn   // those that have something to do, now
-	out       outbox
+	out       *outbox
+	sending   int        // calls that send without the lock
+	sent      sync.Cond  // there is none any more
+	ending    bool       // all is being aborted
 	pool      stack.Pool // of all connections' buffers
 	timeWait  list.List  // connections in TIME-WAIT, the oldest first
 	quiet     cond       // a connection has come to its end, or to TIME-WAIT
@@ -68,7 +71,9 @@ func NewHost(link Link) *Host {
 		mostWaiting: mostWaiting,
 		conns:       make(map[pair]*Conn),
 		ports:       make(map[netip.AddrPort]*port),
+		out:         new(outbox),
 	}
+	h.sent.L = &h.mu
 	rand.Read(h.secret[:])
 	h.quiet.init(h)
 	h.timer = time.AfterFunc(time.Hour, h.tick)
@@ -103,6 +108,10 @@ func (h *Host) fail(err error) {
 
 // abortAll ends all listeners and connections, and says why if it was the link.
 func (h *Host) abortAll(linkErr error) {
+	h.ending = true
+	for h.sending > 0 { // a RST must not overtake anything
+		h.sent.Wait()
+	}
 	for _, p := range h.ports {
 		if p.server != nil && !p.server.closed {
 			h.closeListener(p.server)

@@ -43,12 +43,12 @@ func (h *Host) input(packets [][]byte) {
 			h.touch(c)
 		}
 		if waiting += len(b); waiting >= batchSize {
-			h.flushAll(now)
+			h.flushTouched(now)
 			waiting = 0
 		}
 	}
 	h.atOnce = min(max(batchSize/max(largest, 1), 1), readBatch)
-	h.flushAll(now)
+	h.flushTouched(now)
 }
 
 // packet takes one packet and returns the connection that it concerns.

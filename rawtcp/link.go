@@ -20,7 +20,7 @@ type Link interface {
 	Wake()
 	// WriteBatch sends packets in order and returns how many it took. The
 	// error, if any, concerns packet n: it was not sent, and the caller goes on
-	// behind it. It does not keep the slices.
+	// behind it. It does not keep the slices. Several goroutines may call it.
 	WriteBatch(pkts []Outgoing) (n int, err error)
 	// Route asks for the way to dst: the source address to use and the largest
 	// packet that the path is known to carry.

@@ -65,9 +65,10 @@ func (h *Host) release(p *port) {
 // mostWaiting is how many connections in TIME-WAIT keep their ports to themselves.
 const mostWaiting = 250
 
-// enterTimeWait notes that a connection is in TIME-WAIT now.
+// enterTimeWait notes that a connection is in TIME-WAIT now, unless it has given
+// way already.
 func (h *Host) enterTimeWait(c *Conn) {
-	if c.inTimeWait == nil && c.port.server == nil {
+	if c.inTimeWait == nil && c.port.server == nil && h.conns[pair{unzoned(c.local), unzoned(c.remote)}] == c {
 		c.inTimeWait = h.timeWait.PushBack(c)
 	}
 }

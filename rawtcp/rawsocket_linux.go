@@ -23,9 +23,6 @@ type rawFamily struct {
 	tcp, icmp rawSocket
 	router    router
 
-	sending sync.Mutex
-	out     messages
-
 	filtering sync.Mutex
 	ports     []uint16    // the reserved ones, sorted; twice where two addresses have the same
 	passing   []portRange // what the filter of tcp lets through
@@ -114,11 +111,13 @@ func (f *rawFamily) filter(ranges []portRange) {
 	f.passing = ranges
 }
 
+var sending = sync.Pool{New: func() any { return new(messages) }}
+
 // send sends packets as WriteBatch does.
 func (f *rawFamily) send(pkts []Outgoing) (int, error) {
-	f.sending.Lock()
-	defer f.sending.Unlock()
-	n, err := sendAll(f.tcp.fd, pkts, func(pkts []Outgoing) (int, error) { return f.out.send(f.tcp.fd, f.tcp.ipv6, pkts) })
+	m := sending.Get().(*messages)
+	defer sending.Put(m)
+	n, err := sendAll(f.tcp.fd, pkts, func(pkts []Outgoing) (int, error) { return m.send(f.tcp.fd, f.tcp.ipv6, pkts) })
 	if errors.Is(err, unix.EMSGSIZE) {
 		f.router.forget()
 	}

@@ -7,23 +7,53 @@ import (
 	"rawnc/stack"
 )
 
-// flush sends what a connection owes, notes when it wants to be woken, and
-// wakes who waits for it.
-func (h *Host) flush(now time.Time, c *Conn) {
-	h.push(now, c)
-	h.out.send(h.link)
-	h.settle(now, c)
-}
-
-// flushAll is flush for those that were touched: what they send leaves together.
-func (h *Host) flushAll(now time.Time) {
-	for _, c := range h.touched {
+// flush sends what connections owe, together, notes when they want to be woken,
+// and wakes who waits for them. It may unlock the host meanwhile.
+func (h *Host) flush(now time.Time, conns ...*Conn) {
+	for _, c := range conns {
 		h.push(now, c)
 	}
-	h.out.send(h.link)
+	if h.send() {
+		now = time.Now()
+	}
+	for _, c := range conns {
+		h.settle(now, c)
+	}
+}
+
+// send empties the outbox. Small packets leave without the lock, which others
+// then need not wait for, and it returns true. What their connections owe
+// meanwhile has to wait, or it would overtake them.
+func (h *Host) send() (unlocked bool) {
+	out := h.out
+	if out.n == 0 || out.shared || h.ending {
+		out.send(h.link)
+		return false
+	}
+	for i := range out.n {
+		out.origins[i].conn.leaving = true
+	}
+	h.out = outboxes.Get().(*outbox)
+	h.sending++
+	h.mu.Unlock()
+	out.write(h.link)
+	h.mu.Lock()
+	for i := range out.n {
+		out.origins[i].conn.leaving = false
+	}
+	out.done()
+	outboxes.Put(out)
+	if h.sending--; h.sending == 0 && h.ending {
+		h.sent.Broadcast()
+	}
+	return true
+}
+
+// flushTouched flushes those that were touched.
+func (h *Host) flushTouched(now time.Time) {
+	h.flush(now, h.touched...)
 	for i, c := range h.touched {
 		c.touched = false
-		h.settle(now, c)
 		h.touched[i] = nil
 	}
 	h.touched = h.touched[:0]
@@ -39,6 +69,10 @@ func (h *Host) touch(c *Conn) {
 
 // push puts into the outbox what a connection owes.
 func (h *Host) push(now time.Time, c *Conn) {
+	if c.leaving {
+		c.owes = true
+		return
+	}
 	for c.held == nil || c.tcp.State() == stack.StateClosed {
 		var seg stack.Segment
 		why, ok := c.tcp.Next(c.at(now), &seg)
@@ -68,8 +102,16 @@ func (h *Host) settle(now time.Time, c *Conn) {
 			return
 		}
 	}
+	if c.owes && !c.leaving {
+		c.owes = false
+		h.flush(now, c)
+		return
+	}
 	h.schedule(c)
 	c.wake()
+	if c.leaving { // who sends for it settles the rest
+		return
+	}
 	switch c.tcp.State() {
 	case stack.StateClosed:
 		h.bury(c)
@@ -115,7 +157,7 @@ func (h *Host) expire() {
 			h.schedule(c)
 		}
 	}
-	h.flushAll(now)
+	h.flushTouched(now)
 	h.arm()
 }
 

@@ -2,10 +2,12 @@ package rawtcp
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"rawnc/rawtcp/wire"
 	"rawnc/stack"
 )
 
@@ -76,6 +78,76 @@ func TestWhatHasArrivedIsNotMissing(t *testing.T) {
 			if (resent > 0) != again {
 				t.Errorf("%v late: %d segments were sent again", late, resent)
 			}
+		})
+	}
+}
+
+// A slowLink takes its time for a packet with a certain payload, until somebody
+// has sent a token. It notes the payloads and the FINs and RSTs that went.
+type slowLink struct {
+	Link
+	token chan bool
+	went  chan string
+}
+
+func (l *slowLink) WriteBatch(pkts []Outgoing) (int, error) {
+	for i, o := range pkts {
+		if string(o.Payload) == "slow" {
+			<-l.token
+		}
+		if n, err := l.Link.WriteBatch(pkts[i : i+1]); n == 0 {
+			return i, err
+		}
+		var p wire.Packet
+		if wire.Parse(slices.Concat(o.Header, o.Payload), &p) == nil && (len(p.Payload) > 0 || p.Flags&(stack.FIN|stack.RST) != 0) {
+			l.went <- string(p.Payload) + (p.Flags & (stack.FIN | stack.RST)).String()
+		}
+	}
+	return len(pkts), nil
+}
+
+// While the link takes its time for one segment, others need not wait: other
+// connections send, and calls on the same one return. But its own segments stay in
+// order.
+func TestSlowLinkHoldsNobodyUp(t *testing.T) {
+	for name, test := range map[string]struct {
+		then func(*Conn)
+		want string
+	}{
+		"FIN":        {func(c *Conn) { c.CloseWrite() }, "FIN"},
+		"RST":        {(*Conn).Abort, "RST"},
+		"end of all": {func(c *Conn) { go c.host.Close() }, "RST"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				la, lb := MemoryPair(addrA, addrB, 1500)
+				link := &slowLink{Link: la, token: make(chan bool), went: make(chan string, 10)}
+				a, b := NewHost(link), NewHost(lb)
+				defer a.Close()
+				defer b.Close()
+				var conns [2]*Conn
+				for i := range conns {
+					c, _, _, err := connected(a, b, "tcp", "192.0.2.2:0")
+					if err != nil {
+						t.Fatal(err)
+					}
+					conns[i] = c.(*Conn)
+				}
+				go conns[0].Write([]byte("slow"))
+				synctest.Wait()
+				if _, err := conns[1].Write([]byte("other")); err != nil {
+					t.Fatal(err)
+				}
+				test.then(conns[0])
+				synctest.Wait()
+				if len(link.went) != 1 || <-link.went != "other" {
+					t.Errorf("while one segment is on its way that of another connection is not, or more are")
+				}
+				link.token <- true
+				if first, then := <-link.went, <-link.went; first != "slow" || then != test.want {
+					t.Errorf("then went %q and %q, want slow and %s", first, then, test.want)
+				}
+			})
 		})
 	}
 }
