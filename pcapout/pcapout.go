@@ -1,6 +1,7 @@
 // Package pcapout writes captures: pcapng with a comment on every packet, or
-// classic pcap. A file can be read at any moment, for only whole records leave,
-// and the same input gives the same bytes.
+// classic pcap. A file can be read at any moment, for only whole records leave
+// (a process that is killed while it writes may leave half of the last), and the
+// same input gives the same bytes.
 package pcapout
 
 import (
