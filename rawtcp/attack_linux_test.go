@@ -253,7 +253,7 @@ func (v *victim) answered(each int) {
 func TestBlindAttacks(t *testing.T) {
 	everywhere := func(v *victim, segment func(at stack.Seq) stack.Segment) {
 		s := v.Snapshot()
-		steps := 1<<32/s.RcvWnd + 1
+		steps := int(1<<32/int64(s.RcvWnd)) + 1
 		v.forge(steps, func(i int) stack.Segment { return segment(s.RcvNxt.Add(1 + i*s.RcvWnd)) })
 	}
 	attack(t, "RST", 256<<10, connected, func(v *victim) {
@@ -293,7 +293,7 @@ func TestBlindAttacks(t *testing.T) {
 		// The number is right at last: now the Ack is guessed.
 		s := v.Snapshot()
 		v.forge(10_000, func(i int) stack.Segment {
-			step := (1<<32 - s.MaxSndWnd - 2) / 10_000
+			step := int((1<<32 - int64(s.MaxSndWnd) - 2) / 10_000)
 			return stack.Segment{Seq: s.RcvNxt, Ack: s.SndNxt.Add(1 + i*step), Flags: stack.ACK | stack.PSH, Payload: []byte("forged"), Options: now}
 		})
 		v.saw(stack.VerdictBadAck, stack.VerdictOutsideWindow, stack.VerdictOldData)

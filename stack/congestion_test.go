@@ -246,7 +246,7 @@ func TestFastRetransmitLongAfterALoss(t *testing.T) {
 	for d.acks(sndNxt(d)); len(d.out) > 0; d.acks(sndNxt(d)) {
 		d.out = nil
 	}
-	d.c.SkipTo(d.c.Snapshot().SndNxt.Add(1<<31 + 5000))
+	d.c.SkipTo(d.c.Snapshot().SndNxt + 1<<31 + 5000)
 	first := sndNxt(d)
 	d.writeN(10000)
 	d.out = nil

@@ -37,7 +37,7 @@ func TestVoiceSaysWhatThePrinterSays(t *testing.T) {
 			{"%s sent %d bytes", []any{word("the client"), 1234567}, []any{translated, digits(1234567)}},
 			{"%s sent %d bytes", []any{"a %d \"name\"", 999}, []any{"a %d \"name\"", 999}},
 			{"%d and no more", []any{-1000}, []any{digits(-1000)}},
-			{"%d and no more", []any{math.MinInt64}, []any{digits(math.MinInt64)}},
+			{"%d and no more", []any{math.MinInt}, []any{digits(math.MinInt)}},
 			{"%d and %d and %v", []any{0, 1000, 100_000}, []any{digits(0), digits(1000), digits(100_000)}},
 			{"after %v", []any{elapsed(1500 * time.Microsecond)}, []any{"1.500 ms"}},
 			{"after %v", []any{elapsed(-2 * time.Second)}, []any{"-2.000 s"}},
