@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -59,14 +59,6 @@ func client(args []string) error {
 	if err != nil {
 		return err
 	}
-	open, ok := contenders[*name]
-	if !ok {
-		return fmt.Errorf("there is no contender %q", *name)
-	}
-	dial, err := open()
-	if err != nil {
-		return err
-	}
 	if *profile != "" {
 		f, err := os.Create(*profile)
 		if err != nil {
@@ -78,38 +70,22 @@ func client(args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	connect := func(port uint16) (net.Conn, error) { return dial(ctx, netip.AddrPortFrom(peer, port).String()) }
-	var beside, sharing []net.Conn
-	if *idle > 0 || *active > 1 { // all open before the clock starts, and end after it
-		if beside, err = crowd(connect, echoPort, *idle); err != nil {
-			return err
-		}
-		defer disperse(beside)
-		if sharing, err = crowd(connect, sinkPort, *active); err != nil {
-			return err
-		}
-		defer disperse(sharing)
-	}
-	theirs, own, start := serverCPU(nil, peer), ownCPU(), time.Now()
-	switch *job {
-	case "up":
-		if sharing == nil {
-			err = up(connect, *n)
-		} else {
-			err = together(sharing, *n)
-		}
-	case "down":
-		err = down(connect, *n)
-	case "pp":
-		err = pingPong(connect, *n)
-	case "conn1":
-		err = connections(connect, *n, 1)
-	case "conn64":
-		err = connections(connect, *n, 64)
-	default:
-		err = errors.New("there is no such job")
+	t := task{*job, *n, *idle, *active, peer}
+	var do func() error
+	var end func()
+	if open, ok := leasts[*name]; ok {
+		do, end, err = prepareLeast(open, t)
+	} else if open, ok := contenders[*name]; ok {
+		do, end, err = prepare(ctx, open, t)
+	} else {
+		err = fmt.Errorf("there is no contender %q", *name)
 	}
 	if err != nil {
+		return err
+	}
+	defer end()
+	theirs, own, start := serverCPU(nil, peer), ownCPU(), time.Now()
+	if err := do(); err != nil {
 		return err
 	}
 	r := result{Count: *n, Seconds: time.Since(start).Seconds(), CPU: ownCPU() - own}
@@ -117,7 +93,56 @@ func client(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
+// A task is a job to do.
+type task struct {
+	job          string
+	n            int64 // octets, round trips or connections
+	idle, active int   // connections
+	peer         netip.Addr
+}
+
+// prepare opens what is open before the clock starts. do does the job, and end
+// comes when the clock has stopped.
+func prepare(ctx context.Context, open func() (dialer, error), t task) (do func() error, end func(), err error) {
+	dial, err := open()
+	if err != nil {
+		return nil, nil, err
+	}
+	connect := func(port uint16) (net.Conn, error) { return dial(ctx, netip.AddrPortFrom(t.peer, port).String()) }
+	var beside, sharing []net.Conn
+	if t.idle > 0 || t.active > 1 {
+		if beside, err = crowd(connect, echoPort, t.idle); err != nil {
+			return nil, nil, err
+		}
+		if sharing, err = crowd(connect, sinkPort, t.active); err != nil {
+			return nil, nil, err
+		}
+	}
+	return func() error {
+		switch {
+		case t.job == "up" && sharing != nil:
+			return together(sharing, t.n)
+		case t.job == "up":
+			return up(connect, t.n)
+		case t.job == "down":
+			return down(connect, t.n)
+		case t.job == "pp":
+			return pingPong(connect, t.n)
+		case t.job == "conn1":
+			return connections(connect, t.n, 1)
+		case t.job == "conn64":
+			return connections(connect, t.n, 64)
+		}
+		return fmt.Errorf("there is no job %q", t.job)
+	}, func() { disperse(append(beside, sharing...)) }, nil
+}
+
 const chunk = 256 << 10
+
+// source is what is uploaded, again and again. It is not all zeros: what nobody has
+// written to is one page of the kernel's, which is read faster than any program's
+// own memory.
+var source = bytes.Repeat([]byte("rawnc..."), chunk/8)
 
 func up(dial func(port uint16) (net.Conn, error), n int64) error {
 	c, err := dial(sinkPort)
@@ -132,14 +157,14 @@ func upload(c net.Conn, n int64) error {
 	if err := binary.Write(c, binary.BigEndian, n); err != nil {
 		return err
 	}
-	buf := make([]byte, min(n, chunk))
 	for left := n; left > 0; {
-		k, err := c.Write(buf[:min(left, chunk)])
+		k, err := c.Write(source[:min(left, chunk)])
 		if left -= int64(k); err != nil {
 			return err
 		}
 	}
-	_, err := io.ReadFull(c, buf[:1])
+	var done [1]byte
+	_, err := io.ReadFull(c, done[:])
 	return err
 }
 

@@ -31,35 +31,35 @@ var allSets = map[string]set{
 	"default": {
 		title: "a veth as it comes (TSO and GSO on, GRO off)",
 		jobs:  []string{"up", "down"},
-		names: []string{"kernel", "raw", "packet", "gvisor", "gvisor gso", "nc", "rawnc", "rawnc packet", "rawnc pcap", "rawnc packet pcap"},
+		names: []string{"kernel", "raw", "packet", "least raw", "least packet", "gvisor", "gvisor gso", "nc", "rawnc", "rawnc packet", "rawnc pcap", "rawnc packet pcap"},
 	},
 	"mtu": {
 		title:    "MTU-size packets (TSO, GSO and GRO off)",
 		offloads: []string{"tso", "off", "gso", "off", "gro", "off"},
 		jobs:     []string{"up", "down"},
-		names:    []string{"kernel", "raw", "packet", "gvisor", "gvisor gso", "nc", "rawnc", "rawnc packet", "rawnc pcap", "rawnc packet pcap"},
+		names:    []string{"kernel", "raw", "packet", "least raw", "least packet", "gvisor", "gvisor gso", "nc", "rawnc", "rawnc packet", "rawnc pcap", "rawnc packet pcap"},
 	},
 	"gro": {
 		title:    "the receiver's GRO puts MTU-size packets together",
 		offloads: []string{"tso", "off", "gso", "off", "gro", "on"},
 		jobs:     []string{"up", "down"},
-		names:    []string{"kernel", "raw", "packet", "gvisor", "gvisor gso"},
+		names:    []string{"kernel", "raw", "packet", "least raw", "least packet", "gvisor", "gvisor gso"},
 	},
 	"lo": {
 		title:    "loopback, MTU 65536",
 		loopback: true,
 		jobs:     []string{"up", "down"},
-		names:    []string{"kernel", "raw", "nc", "rawnc"},
+		names:    []string{"kernel", "raw", "least raw", "nc", "rawnc"},
 	},
 	"many": {
 		title: "many connections (TSO and GSO on, GRO off), in proportion to one",
 		jobs:  []string{"up"},
-		names: []string{"raw", "raw beside 100 idle", "raw beside 10000 idle", "raw by 10000"},
+		names: []string{"raw", "raw beside 100 idle", "raw beside 10000 idle", "raw by 10000", "least raw", "least by 10000"},
 	},
 	"lat": {
 		title: "latency and connections (ping-pong with the ends on a core each)",
 		jobs:  []string{"pp", "conn1", "conn64"},
-		names: []string{"kernel", "raw", "packet", "gvisor"},
+		names: []string{"kernel", "raw", "packet", "least raw", "least packet", "gvisor"},
 	},
 }
 
@@ -68,6 +68,7 @@ var crowds = map[string][]string{
 	"raw beside 100 idle":   {"-contender", "raw", "-idle", "100"},
 	"raw beside 10000 idle": {"-contender", "raw", "-idle", "10000"},
 	"raw by 10000":          {"-contender", "raw", "-active", "10000"},
+	"least by 10000":        {"-contender", "least raw", "-active", "10000"},
 }
 
 // times is how often a job that is no transfer is done.
@@ -104,10 +105,10 @@ func (set set) run(ctx context.Context, s *settings) (done []comparison, err err
 		if s.jobs != nil && !slices.Contains(s.jobs, job) {
 			continue
 		}
-		names := set.names
-		if job == "down" { // a capture is a matter of sending here
-			names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return strings.HasSuffix(n, "pcap") })
-		}
+		names := slices.DeleteFunc(slices.Clone(set.names), func(n string) bool {
+			return job == "down" && strings.HasSuffix(n, "pcap") || // a capture is a matter of sending here
+				job == "pp" && strings.HasPrefix(n, "least")
+		})
 		results, err := b.interleave(ctx, job, names)
 		if err != nil {
 			return nil, err
