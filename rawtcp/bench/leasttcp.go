@@ -46,7 +46,13 @@ func (l *least) receive(b []byte) {
 		}
 		l.packet(c, stack.ACK, c.nxt, nil)
 		l.proceed(c)
-	case c.open:
+	case !c.open: // of a connection before, which has to end first (RFC 9293, section 3.10.7.3)
+		iss := c.iss
+		c.iss = p.Ack.Add(-1)
+		l.packet(c, stack.RST, 0, nil)
+		c.iss = iss
+		l.packet(c, stack.SYN, -1, nil)
+	default:
 		if n := p.Ack.Sub(c.seq(c.una)); n > 0 && n <= c.end-c.una {
 			l.acknowledged(c, n)
 		}
