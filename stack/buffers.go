@@ -32,7 +32,10 @@ func (b *sendBuffer) ack(una Seq) {
 }
 
 // A span is a half-open range of octets, counted from RCV.NXT.
-type span struct{ from, to int }
+type span struct {
+	from, to int
+	grew     uint64 // what number the segment had that made it grow last
+}
 
 // maxHeld bounds the runs held out of order, and with them the work that a
 // peer who sends single octets with holes between them can cause.
@@ -48,7 +51,7 @@ type receiveBuffer struct {
 	placed int
 	next   int    // the place of RCV.NXT in data
 	spans  []span // held runs, in order, apart from each other, from next
-	last   span   // the run that grew last: the first SACK block (RFC 2018, section 4)
+	grown  uint64 // segments that went into spans so far
 }
 
 func (b *receiveBuffer) ready() int { return b.next }
@@ -84,13 +87,13 @@ func (b *receiveBuffer) overlap(off, n int) span {
 	if i == len(b.spans) {
 		return span{}
 	}
-	return span{max(off, b.spans[i].from), min(off+n, b.spans[i].to)}
+	return span{from: max(off, b.spans[i].from), to: min(off+n, b.spans[i].to)}
 }
 
 // put stores p at off octets behind RCV.NXT and returns how far RCV.NXT moves.
 // It reports false when the octets would make one run too many.
 func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
-	s := span{off, off + len(p)}
+	s := span{from: off, to: off + len(p)}
 	// The runs that the new one touches are i to j-1.
 	i, _ := slices.BinarySearchFunc(b.spans, s.from, func(h span, from int) int { return h.to - from })
 	j := i
@@ -116,8 +119,9 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 		b.data.write(b.next+at, p[at-off:])
 	}
 	if s.from > 0 {
+		b.grown++
+		s.grew = b.grown
 		b.spans = slices.Replace(b.spans, i, j, s)
-		b.last = s
 		return 0, true
 	}
 	b.spans = slices.Delete(b.spans, i, j)
@@ -126,7 +130,6 @@ func (b *receiveBuffer) put(off int, p []byte) (advance int, ok bool) {
 		b.spans[k].from -= s.to
 		b.spans[k].to -= s.to
 	}
-	b.last = span{b.last.from - s.to, b.last.to - s.to}
 	return s.to, true
 }
 

@@ -22,6 +22,8 @@ type congestion struct {
 	ssthresh  int  // octets; 0: not set yet, arbitrarily high
 	initial   int  // the initial window
 	careful   bool // slow start after a timeout
+	used      int  // the most that was in flight at once since a round trip
+	usedEnd   Seq  // SND.NXT when that round trip began
 	hystart   hystart
 	reno      reno
 	cubic     cubic
@@ -56,9 +58,13 @@ type advance struct {
 }
 
 // grow opens the window. One that was not in use does not grow, for nothing was
-// learned about it.
+// learned about it. It was where a round trip began with so much in flight, though the
+// application may have had nothing to add to it since.
 func (cc *congestion) grow(a advance) {
-	full := a.flight+cc.mss > cc.cwnd
+	if a.flight >= cc.used || cc.usedEnd.LessEq(a.una.Add(-a.n)) {
+		cc.used, cc.usedEnd = a.flight, a.nxt
+	}
+	full := cc.used+cc.mss > cc.cwnd
 	switch {
 	case !cc.slowStart() && cc.algorithm == NewReno:
 		if full {
@@ -66,7 +72,7 @@ func (cc *congestion) grow(a advance) {
 		}
 	case !cc.slowStart():
 		cc.cubic.grow(cc, a, full)
-	case 2*a.flight >= cc.cwnd:
+	case 2*cc.used > cc.cwnd:
 		cc.cwnd += cc.slowStartGain(a)
 	}
 	cc.cwnd = min(cc.cwnd, 1<<30)

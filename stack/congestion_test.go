@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -161,6 +162,24 @@ func TestCongestionAvoidance(t *testing.T) {
 	}
 	if got := cwnd(d); got != was+1000 {
 		t.Fatalf("after a window cwnd is %d, it was %d", got, was)
+	}
+}
+
+// A window was in use where a round trip began with it full, or half full in slow start,
+// though the application has nothing to add.
+func TestAWindowThatWasInUseGrows(t *testing.T) {
+	for segments, want := range map[int]int{10: 20_000, 9: 18_000, 6: 12_000, 5: 10_000} {
+		d := established(t, stack.Config{})
+		d.writeN(1000 * segments)
+		d.out = nil
+		d.wait(rtt)
+		for n := range segments {
+			d.acks(1001 + 1000*n)
+		}
+		d.same(fmt.Sprint("cwnd after ", segments, " segments"), cwnd(d), want)
+		d.writeN(1000)
+		d.acks(sndNxt(d))
+		d.same("cwnd after one more", cwnd(d), want)
 	}
 }
 

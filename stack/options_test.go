@@ -138,7 +138,7 @@ func TestTheSmallestSegments(t *testing.T) {
 	}
 	d.out = nil
 	d.writeN(100)
-	d.expect("ACK", length(48-12-28), sack(18, 19, 3, 4, 6, 7))
+	d.expect("ACK", length(48-12-28), sack(18, 19, 15, 16, 12, 13))
 }
 
 // RFC 7323, section 2.3.
@@ -340,7 +340,8 @@ func TestTimestampOffset(t *testing.T) {
 	d.expect("SYN", ts(d.tsval()+5, 0))
 }
 
-// SACK (RFC 2018, section 4): the block that grew last comes first.
+// SACK (RFC 2018, section 4): the block that grew last comes first, then the one that
+// did so before.
 
 // RFC2018-4-b, RFC2018-4-c.
 func TestSACKBlocks(t *testing.T) {
@@ -354,12 +355,12 @@ func TestSACKBlocks(t *testing.T) {
 	at(21, 21, 23, 11, 13)
 	at(13, 11, 15, 21, 23)
 	at(31, 31, 33, 11, 15, 21, 23)
-	at(41, 41, 43, 11, 15, 21, 23, 31, 33)
-	at(51, 51, 53, 11, 15, 21, 23, 31, 33) // four at most
-	at(32, 32, 33, 31, 34, 11, 15, 21, 23) // the first is a D-SACK (RFC 2883)
-	at(11, 11, 13, 11, 15, 21, 23, 31, 34)
+	at(41, 41, 43, 31, 33, 11, 15, 21, 23)
+	at(51, 51, 53, 41, 43, 31, 33, 11, 15) // four at most
+	at(32, 32, 33, 31, 34, 51, 53, 41, 43) // the first is a D-SACK (RFC 2883)
+	at(23, 21, 25, 31, 34, 51, 53, 41, 43)
 	d.send("ACK", seq(1), ack(1), text("0123456789"))
-	d.expect("ACK", ack(15), sack(21, 23, 31, 34, 41, 43, 51, 53))
+	d.expect("ACK", ack(15), sack(21, 25, 31, 34, 51, 53, 41, 43))
 }
 
 // RFC2018-4-c.
@@ -369,7 +370,7 @@ func TestThreeSACKBlocksBesideTimestamps(t *testing.T) {
 		d.send("ACK", seq(at), ack(1), text("xx"), ts(2, 0))
 	}
 	d.out = d.out[3:]
-	d.expect("ACK", ack(1), sack(41, 43, 11, 13, 21, 23))
+	d.expect("ACK", ack(1), sack(41, 43, 31, 33, 21, 23))
 }
 
 // Nothing above the segment size, whatever stands in the options.

@@ -372,39 +372,25 @@ func (c *Conn) sackBlocks() int {
 }
 
 // fillSACK reports what arrived twice (RFC 2883, section 4), then what is held
-// out of order: the run that grew last, and the others (RFC 2018, section 4).
+// out of order: the run that grew last, the one that did so before, and so on (RFC
+// 2018, section 4).
 func (c *Conn) fillSACK(o *Options) {
 	n := c.sackBlocks()
 	if n == 0 {
 		return
 	}
-	add := func(b SACKBlock) {
-		if o.SACKCount < n {
-			o.SACK[o.SACKCount] = b
-			o.SACKCount++
-		}
-	}
-	held := func(i int) SACKBlock {
-		s := c.in.spans[i]
-		return SACKBlock{Left: c.rcv.nxt.Add(s.from), Right: c.rcv.nxt.Add(s.to)}
-	}
 	if c.rcv.twice != (SACKBlock{}) {
-		add(c.rcv.twice)
+		o.SACK[0], o.SACKCount = c.rcv.twice, 1
 		c.rcv.twice = SACKBlock{}
 	}
-	first := 0
-	for i, s := range c.in.spans {
-		if s.from <= c.in.last.from && c.in.last.from < s.to {
-			first = i
+	for before := c.in.grown + 1; o.SACKCount < n; o.SACKCount++ {
+		var latest span
+		for _, s := range c.in.spans {
+			if latest.grew < s.grew && s.grew < before {
+				latest = s
+			}
 		}
-	}
-	if len(c.in.spans) == 0 {
-		return
-	}
-	add(held(first))
-	for i := 0; o.SACKCount < n; i++ {
-		if i != first {
-			add(held(i))
-		}
+		before = latest.grew
+		o.SACK[o.SACKCount] = SACKBlock{Left: c.rcv.nxt.Add(latest.from), Right: c.rcv.nxt.Add(latest.to)}
 	}
 }
