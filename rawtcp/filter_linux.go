@@ -65,6 +65,15 @@ func portFilter(ranges []portRange, ipv6 bool) []bpf.Instruction {
 	return append(prog, bpf.RetConstant{Val: 0}, bpf.RetConstant{Val: 1<<32 - 1})
 }
 
+// toThisHost comes before a filter: what arrives in a frame to all, or to a group, is no
+// business of TCP's, though the packet in it has our address (RFC 1122, section 3.3.6).
+// The kernel's TCP drops it too, its raw sockets do not.
+var toThisHost = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtType},
+	bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_HOST, SkipTrue: 1},
+	bpf.RetConstant{Val: 0},
+}
+
 // attachFilter puts a classic BPF program on a socket, in place of any before.
 func attachFilter(fd int, prog []bpf.Instruction) error {
 	raw, err := bpf.Assemble(prog)

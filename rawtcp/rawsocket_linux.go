@@ -105,7 +105,7 @@ func (f *rawFamily) refilter() {
 // that the machine's other connections don't wake us. Where the kernel does not
 // allow it, everything comes, which is slower but right.
 func (f *rawFamily) filter(ranges []portRange) {
-	if err := attachFilter(f.tcp.fd, portFilter(ranges, f.tcp.ipv6)); err != nil {
+	if err := attachFilter(f.tcp.fd, slices.Concat(toThisHost, portFilter(ranges, f.tcp.ipv6))); err != nil {
 		unix.SetsockoptInt(f.tcp.fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
 	}
 	f.passing = ranges

@@ -378,7 +378,8 @@ func TestLocalAddress(t *testing.T) {
 	exchange(t, c, 1000, s, 1000)
 }
 
-// MUST-57: the broadcast address of a subnet is known to the routes alone.
+// MUST-57: the broadcast address of a subnet is known to the routes alone. A frame to all
+// is as bad, whatever the address in it.
 func TestSYNToBroadcast(t *testing.T) {
 	t.Parallel()
 	pair := labtest.NewPair(t)
@@ -392,17 +393,19 @@ func TestSYNToBroadcast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{
-		{"route", "del", "broadcast", "192.0.2.255", "dev", lab.Interface, "table", "local"},
-		{"neighbor", "add", "192.0.2.255", "lladdr", strings.Fields(link)[2], "dev", lab.Interface},
-	} {
-		if out, err := pair.B.Run("ip", args...); err != nil {
+	mac := strings.Fields(link)[2]
+	ip := func(args ...string) {
+		t.Helper()
+		if out, err := pair.B.Run("ip", append(args, "dev", lab.Interface)...); err != nil {
 			t.Fatal(err, out)
 		}
 	}
+	ip("route", "del", "broadcast", "192.0.2.255", "table", "local")
+	ip("neighbor", "add", "192.0.2.255", "lladdr", mac)
 	b := rawLink(t, pair.B)
 	defer b.Close()
-	for port, dst := range []netip.Addr{netip.MustParseAddr("192.0.2.255"), pair.A.IPv4} {
+	for port, dst := range []netip.Addr{netip.MustParseAddr("192.0.2.255"), pair.A.IPv4, pair.A.IPv4} {
+		ip("neighbor", "replace", pair.A.IPv4.String(), "lladdr", []string{mac, "ff:ff:ff:ff:ff:ff", mac}[port])
 		local := netip.AddrPortFrom(pair.B.IPv4, uint16(1000+port))
 		if _, _, err := b.Reserve(local); err != nil {
 			t.Fatal(err)
@@ -427,7 +430,7 @@ func TestSYNToBroadcast(t *testing.T) {
 	if err := wire.Parse(bufs[0], &p); err != nil {
 		t.Fatal(err)
 	}
-	if p.Flags != stack.SYN|stack.ACK || p.DstPort != 1001 || p.Src != pair.A.IPv4 {
-		t.Errorf("the first answer is %v from %v to port %d, want the SYN,ACK for port 1001", p.Flags, p.Src, p.DstPort)
+	if p.Flags != stack.SYN|stack.ACK || p.DstPort != 1002 || p.Src != pair.A.IPv4 {
+		t.Errorf("the first answer is %v from %v to port %d, want the SYN,ACK for port 1002", p.Flags, p.Src, p.DstPort)
 	}
 }

@@ -95,8 +95,11 @@ type Config struct {
 	// How long it waits.
 
 	InitialRTO time.Duration // before the first sample; default 1 s (RFC 6298, 2.1)
-	MinRTO     time.Duration // default 200 ms, as Linux; RFC 6298, 2.4 would have 1 s
-	MaxRTO     time.Duration // default 60 s (RFC 6298, 2.5)
+	// MinRTO bounds the RTO from below; default 200 ms, where RFC 6298, 2.4 would have
+	// 1 s. (Linux has the same figure bound 4*RTTVAR, so that its RTO is SRTT + 200 ms at
+	// least.)
+	MinRTO time.Duration
+	MaxRTO time.Duration // default 60 s (RFC 6298, 2.5)
 	// R1 is after how many retransmissions of the same segment the application
 	// and IP are told that it does not get through (see ReportUnanswered); default
 	// 3 (RFC 9293, section 3.8.3). A tail loss probe, which does not wait for the
