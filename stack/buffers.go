@@ -6,21 +6,17 @@ import "slices"
 // first octet of data has the sequence number base.
 type sendBuffer struct {
 	base Seq
-	data memory
+	data ring
 }
 
 func (b *sendBuffer) len() int { return b.data.len() }
 
-func (b *sendBuffer) write(p []byte) {
-	n := b.data.len()
-	b.data.resize(n + len(p))
-	copy(b.data.bytes()[n:], p)
-}
+func (b *sendBuffer) write(p []byte) { b.data.append(p) }
 
-// slice returns the octets [from, to), which must be in the buffer. They stay
-// valid until the next write or ack.
+// slice returns the octets [from, to), which must be in the buffer, and no more
+// than a packet has. They stay valid until the next write or ack.
 func (b *sendBuffer) slice(from, to Seq) []byte {
-	return b.data.bytes()[from.Sub(b.base):to.Sub(b.base)]
+	return b.data.slice(from.Sub(b.base), to.Sub(from))
 }
 
 // ack forgets what lies before una.

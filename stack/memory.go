@@ -81,41 +81,70 @@ func last[T any](free *[][]T) (b []T) {
 	return b
 }
 
-// memory is a run of octets in one piece, which grows at its end and is used up
-// from its start. Empty, it is nothing.
-type memory struct {
-	pool  *Pool
-	buf   []byte
-	start int
+// ring is a run of octets that grows at its end and is used up from its start.
+// They stand in a circle, so that little memory is in use, again and again, and no
+// octet is moved while the circle is large enough. Behind it the first of its octets
+// stand once more: what goes on over the end is in one piece there. Empty, it is
+// nothing.
+type ring struct {
+	pool     *Pool
+	buf      []byte // the circle, and the overlap
+	size     int    // of the circle
+	start, n int    // where the run begins, and its length
 }
 
-func (m *memory) len() int { return len(m.buf) - m.start }
+// mostOverlap is more than the payload of any packet.
+const mostOverlap = 1 << 16
 
-// bytes are the octets. They stay where they are until resize or drop.
-func (m *memory) bytes() []byte { return m.buf[m.start:] }
+func (r *ring) len() int { return r.n }
 
-// resize makes the run n octets long; n must not be less than len.
-func (m *memory) resize(n int) {
-	switch {
-	case m.start+n <= cap(m.buf):
-		m.buf = m.buf[:m.start+n]
-	case 2*n <= cap(m.buf): // so seldom that an octet is moved once at most
-		copy(m.buf[:n], m.bytes())
-		m.buf, m.start = m.buf[:n], 0
-	default:
-		buf := m.pool.get(2 * n)[:n]
-		copy(buf, m.bytes())
-		m.pool.put(m.buf)
-		m.buf, m.start = buf, 0
+func (r *ring) overlap() int { return min(r.size, mostOverlap) }
+
+// append adds octets at the end.
+func (r *ring) append(p []byte) {
+	if r.n+len(p) > r.size {
+		r.grow(r.n + len(p))
 	}
+	for len(p) > 0 {
+		at := (r.start + r.n) % r.size
+		n := copy(r.buf[at:r.size], p)
+		if at < r.overlap() {
+			copy(r.buf[r.size+at:], p[:n])
+		}
+		p, r.n = p[n:], r.n+n
+	}
+}
+
+// grow makes a larger circle.
+func (r *ring) grow(least int) {
+	old := *r
+	r.size = max(1<<bits.Len(uint(least-1)), 1<<smallestPool/2)
+	r.buf = r.pool.get(r.size + r.overlap())
+	r.buf = r.buf[:r.size+r.overlap()]
+	r.start, r.n = 0, 0
+	if old.n > 0 {
+		first := old.buf[old.start:min(old.start+old.n, old.size)]
+		r.append(first)
+		r.append(old.buf[:old.n-len(first)])
+	}
+	r.pool.put(old.buf)
+}
+
+// slice returns n octets from a place behind the start, at most as many as the
+// overlap has. They stay where they are until append or drop.
+func (r *ring) slice(at, n int) []byte {
+	at = (r.start + at) % r.size
+	return r.buf[at : at+n]
 }
 
 // drop forgets the first n octets.
-func (m *memory) drop(n int) {
-	if m.start += n; m.start == len(m.buf) {
-		m.pool.put(m.buf)
-		m.buf, m.start = nil, 0
+func (r *ring) drop(n int) {
+	if r.n -= n; r.n == 0 {
+		r.pool.put(r.buf)
+		*r = ring{pool: r.pool}
+		return
 	}
+	r.start = (r.start + n) % r.size
 }
 
 // pages is a run of octets in pieces, which are there only where something was
