@@ -187,8 +187,8 @@ func (r *recorder) preview(e *rawtcp.Event) *explain.Account {
 func (r *recorder) answered() { r.later(0, func() { r.question = "" }) }
 
 // tell tells of one event, and of the fault of ours that hit the packet, if one
-// did. A connection that has ended is summed up as soon as
-// there is something else to tell: a RST may still follow.
+// did. A connection that has ended is summed up as soon as there is something else
+// to tell: a RST may still follow.
 func (r *recorder) tell(e *rawtcp.Event, fate *explain.Fate) {
 	id := [2]netip.AddrPort{e.Local, e.Remote}
 	if r.over != id {

@@ -27,13 +27,16 @@ var leasts = map[string]func() (rawtcp.Link, error){
 // silence is how long nothing comes before what is unacknowledged is sent again.
 const silence = 200 * time.Millisecond
 
+const (
+	mostFlying = 1 << 20 // octets that are unacknowledged, of all connections
+	leastBlock = 1 << 16 // octets of the application that are kept together, at most
+)
+
 // As in rawtcp.
 const (
-	mostFlying  = 1 << 20   // octets that are unacknowledged, of all connections
 	leastWindow = 1 << 20   // octets, offered to each peer
 	leastScale  = 5         // of the window
 	leastBatch  = 256 << 10 // octets that are read at once, and answered together
-	leastBlock  = 1 << 16   // octets of the application that are kept together, at most
 )
 
 // A least is the loop and its connections.
