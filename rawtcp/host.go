@@ -16,6 +16,7 @@ import (
 	"crypto/rand"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rawnc/stack"
@@ -26,7 +27,7 @@ type Host struct {
 	link   Link
 	secret [32]byte // of the initial sequence numbers
 
-	mu        sync.Mutex
+	mu        lock // serve: ring
 	closed    bool
 	closeIdle bool // close the link with the last user
 	callers   int  // of sharedHost that have not left yet
@@ -45,14 +46,14 @@ type Host struct {
 	timeWait  list.List  // connections in TIME-WAIT, the oldest first
 	quiet     cond       // a connection has come to its end, or to TIME-WAIT
 
-	reading   bool        // somebody reads the link
-	leader    *cond       // what the one who reads it waits on; nil: nothing
-	followers []*cond     // those that somebody is blocked on
-	waking    int         // how many were woken and are not here yet
-	turns     int         // how often somebody has read the link
-	watch     *time.Timer // makes the host itself read where nobody does
-	watching  bool        // it runs
-	watched   int         // turns when it rang last
+	turns     atomic.Int64 // how often somebody has read the link
+	reading   bool         // somebody reads the link
+	leader    *cond        // what the one who reads it waits on; nil: nothing
+	followers []*cond      // those that somebody is blocked on
+	waking    int          // how many were woken and are not here yet
+	watch     *time.Timer  // makes the host itself read where nobody does
+	watching  bool         // it runs
+	watched   int64        // turns when it rang last
 	patience  time.Duration
 	bufs      [][]byte // of the one who reads
 	atOnce    int      // how many of them the next batch may fill
@@ -76,7 +77,8 @@ func NewHost(link Link) *Host {
 	h.sent.L = &h.mu
 	rand.Read(h.secret[:])
 	h.quiet.init(h)
-	h.timer = time.AfterFunc(time.Hour, h.tick)
+	h.mu.serve = h.ring
+	h.timer = time.AfterFunc(time.Hour, h.mu.ask)
 	h.timer.Stop()
 	h.bufs = newBuffers()
 	h.atOnce = readBatch

@@ -91,7 +91,7 @@ func (h *Host) receive(c *cond) {
 // read reads a batch, without the lock, and reports whether more may be there.
 func (h *Host) read(c *cond) (full bool) {
 	h.leader = c
-	h.turns++
+	h.turns.Add(1)
 	bufs := h.bufs[:h.atOnce]
 	h.mu.Unlock()
 	n, err := h.link.ReadBatch(bufs)
@@ -106,24 +106,29 @@ func (h *Host) read(c *cond) (full bool) {
 
 // unlock is for those who may have led: they see to it that somebody will.
 func (h *Host) unlock() {
+	h.keepWatch()
+	h.mu.Unlock()
+}
+
+func (h *Host) keepWatch() {
 	if !h.reading && h.waking == 0 && !h.watching && !h.closed {
 		h.watching = true
 		h.watch.Reset(h.patience)
 	}
-	h.mu.Unlock()
 }
 
 // standIn leads, or makes a follower lead, unless somebody has done so since it
 // was here last.
 func (h *Host) standIn() {
+	if turns := h.turns.Load(); turns != h.watched { // nothing that needs the lock
+		h.watched = turns
+		h.patience = min(2*h.patience, mostPatience)
+		h.watch.Reset(h.patience)
+		return
+	}
 	h.mu.Lock()
 	defer h.unlock()
 	h.watching = false
-	if h.turns != h.watched {
-		h.watched = h.turns
-		h.patience = min(2*h.patience, mostPatience)
-		return
-	}
 	h.patience = leastPatience
 	for !h.reading && h.waking == 0 && !h.closed {
 		if len(h.followers) > 0 {

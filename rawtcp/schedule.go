@@ -127,11 +127,9 @@ func (h *Host) settle(now time.Time, c *Conn) {
 // never lets the link go empty.
 const mostLate = 250 * time.Millisecond
 
-// tick is called when a deadline has come. Who reads the link serves it, after all
+// ring is for when a deadline has come. Who reads the link serves it, after all
 // that has arrived: an ACK that waits at the link is not missing.
-func (h *Host) tick() {
-	h.mu.Lock()
-	defer h.unlock()
+func (h *Host) ring() {
 	if h.closed {
 		return
 	}
@@ -141,6 +139,7 @@ func (h *Host) tick() {
 		h.link.Wake()
 	} else {
 		h.receive(nil)
+		h.keepWatch()
 	}
 }
 
