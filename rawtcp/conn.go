@@ -128,6 +128,10 @@ func (c *Conn) write(b []byte, write func(time.Time, []byte) (int, error)) (int,
 		if err != nil {
 			return written, c.opError("write", c.cause(err))
 		}
+		if written == len(b) && c.tcp.Together() {
+			h.touch(c)
+			return written, nil
+		}
 		if n > 0 {
 			h.flush(now, c)
 		}

@@ -90,6 +90,7 @@ func (h *Host) receive(c *cond) {
 
 // read reads a batch, without the lock, and reports whether more may be there.
 func (h *Host) read(c *cond) (full bool) {
+	h.flushTouched(time.Now()) // what was to wait for more need not wait for packets
 	h.leader = c
 	h.turns.Add(1)
 	bufs := h.bufs[:h.atOnce]

@@ -2,6 +2,7 @@ package rawtcp
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"testing"
@@ -89,6 +90,38 @@ func TestLeadPassesOn(t *testing.T) {
 		servers[0].Close()
 		if err := <-lead; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("the leader's connection closes: %v", err)
+		}
+	})
+}
+
+// What waits to leave together with more leaves though no more comes, and nobody calls
+// anything at either end.
+func TestNothingWaitsForMoreForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients, servers := pairs(t, 1)
+		c, s := clients[0], servers[0]
+		go io.Copy(io.Discard, s)
+		for range 100 { // until so much may be under way
+			if _, err := c.Write(make([]byte, 10_000)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		for range 20 {
+			if _, err := c.Write(make([]byte, 10_000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		unsent := func() int {
+			v := c.Snapshot()
+			return v.SendQueue - v.SndNxt.Sub(v.SndUna)
+		}
+		if unsent() == 0 {
+			t.Error("everything has left at once")
+		}
+		time.Sleep(mostPatience)
+		if n := unsent(); n > 0 {
+			t.Errorf("%d octets still wait", n)
 		}
 	})
 }

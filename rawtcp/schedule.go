@@ -134,7 +134,12 @@ func (h *Host) ring() {
 		return
 	}
 	h.timerAt = time.Time{}
-	h.due = time.Now()
+	now := time.Now()
+	if !h.overdue(now) {
+		h.arm()
+		return
+	}
+	h.due = now
 	if h.reading {
 		h.link.Wake()
 	} else {
@@ -147,17 +152,31 @@ func (h *Host) ring() {
 func (h *Host) expire() {
 	h.due = time.Time{}
 	now := time.Now()
-	for len(h.deadlines) > 0 && !h.deadlines[0].deadline.After(now) {
+	for h.overdue(now) {
 		c := heap.Pop(&h.deadlines).(*Conn)
-		if at, armed := c.wakeAt(); armed && !at.After(now) {
-			c.tcp.Advance(c.at(now))
-			h.touch(c)
-		} else {
-			h.schedule(c)
-		}
+		c.tcp.Advance(c.at(now))
+		h.touch(c)
 	}
 	h.flushTouched(now)
 	h.arm()
+}
+
+// overdue reports whether the first connection wants to be woken now. Of those before it,
+// the deadlines have moved away.
+func (h *Host) overdue(now time.Time) bool {
+	for len(h.deadlines) > 0 && !h.deadlines[0].deadline.After(now) {
+		c := h.deadlines[0]
+		at, armed := c.wakeAt()
+		if armed && !at.After(now) {
+			return true
+		}
+		if c.deadline = at; armed {
+			heap.Fix(&h.deadlines, 0)
+		} else {
+			heap.Pop(&h.deadlines)
+		}
+	}
+	return false
 }
 
 // wakeAt is when a connection wants to be woken, and false if never.

@@ -100,10 +100,30 @@ func (c *Conn) Readable() bool {
 }
 
 // Writable reports whether a third of the send buffer is free, as Linux has it,
-// or Write would fail: less is not worth waking who writes.
+// or half where the peer is near, or Write would fail: less is not worth waking who
+// writes.
 func (c *Conn) Writable() bool {
-	return c.out.len() <= c.cfg.SendBuffer/3*2 || c.snd.closed || c.state == StateClosed
+	free := c.cfg.SendBuffer / 3
+	if c.near() {
+		free = c.cfg.SendBuffer / 2
+	}
+	return c.cfg.SendBuffer-c.out.len() >= free || c.snd.closed || c.state == StateClosed
 }
+
+// muchUnderWay is so many octets that a peer acknowledges them soon: a super-segment.
+const muchUnderWay = 1 << 16
+
+// Together reports whether what was written had better wait for more, or for the next
+// ACK, and leave together with it (Linux: autocorking). What leaves at once costs
+// less, here and where it arrives. It need not wait for long: so much is under way to a
+// near peer that its ACKs come one after the other.
+func (c *Conn) Together() bool {
+	return c.near() && c.flight() >= muchUnderWay && c.unsent() < c.cfg.SendBuffer/2 &&
+		!c.snd.closed && !c.unsentUrgent()
+}
+
+// near reports whether an answer takes no longer than a timer can tell.
+func (c *Conn) near() bool { return 0 < c.rtt.least && c.rtt.least <= granularity }
 
 // Adjust changes what of the Config can be changed while the connection lives:
 // NoDelay, Cork, DelayedACK, R1, UserTimeout and SYNTimeout, KeepAlive and its

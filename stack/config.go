@@ -55,7 +55,7 @@ type Config struct {
 
 	// SendBuffer bounds what Write accepts ahead of the peer's
 	// acknowledgment, ReceiveBuffer what is held for Read and so the window
-	// offered. Octets; the default is 1 MiB each.
+	// offered. Octets; the defaults are 2 MiB and 1 MiB.
 	SendBuffer, ReceiveBuffer int
 
 	// Options.
@@ -160,7 +160,7 @@ func (cfg Config) withDefaults() Config {
 	if cfg.RaiseMTU > 0 {
 		cfg.RaiseMTU = max(cfg.RaiseMTU, 5*time.Minute)
 	}
-	def(&cfg.SendBuffer, 1<<20)
+	def(&cfg.SendBuffer, 2<<20)
 	def(&cfg.ReceiveBuffer, 1<<20)
 	def(&cfg.InitialRTO, time.Second)
 	def(&cfg.MinRTO, 200*time.Millisecond)

@@ -106,7 +106,7 @@ func TestOldDataFromFarBack(t *testing.T) {
 // A peer with a tiny MSS gets no more segments in flight than any other, and
 // neither does an application that writes single octets.
 func TestSegmentsInFlightAreBounded(t *testing.T) {
-	const most = 1 << 20 / 536
+	const most = 2 << 20 / 536
 	for _, tc := range []struct{ mss, write int }{{48, 1 << 20}, {1460, 1}} {
 		d := dial(t, stack.Config{NoDelay: true, InitialWindow: 100_000})
 		d.expect("SYN")

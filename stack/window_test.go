@@ -178,6 +178,38 @@ func TestNoNagle(t *testing.T) {
 	d.expect("PSH,ACK", text("b"))
 }
 
+// What is written while much is under way to a near peer may wait for more, and who
+// waits for room is woken when half of the buffer is free, not a third. What is under
+// way to a far peer takes longer than that is worth.
+func TestTogether(t *testing.T) {
+	for rtt, near := range map[time.Duration]bool{time.Millisecond: true, 2 * time.Millisecond: false} {
+		d := dial(t, stack.Config{SendBuffer: 300_000, InitialWindow: 300})
+		d.expect("SYN")
+		d.wait(rtt)
+		d.send("SYN,ACK", seq(0), ack(1), mss(1000), ws(7))
+		d.acks(1, win(60000))
+		d.writeN(66_000)
+		d.same("together, with 66,000 octets under way", d.c.Together(), near)
+		d.c.Write(d.now, make([]byte, 149_999))
+		d.same("together, with half a buffer unsent, but for an octet", d.c.Together(), near)
+		d.c.Write(d.now, make([]byte, 1))
+		d.same("together, with half a buffer unsent", d.c.Together(), false)
+		d.flush()
+		d.same("writable, with 216,000 octets of 300,000 in use", d.c.Writable(), false)
+		d.out = nil
+		d.wait(rtt)
+		d.acks(16_001)
+		d.same("writable, with two thirds in use", d.c.Writable(), !near)
+		d.acks(66_001)
+		d.same("writable, with half in use", d.c.Writable(), true)
+		d.same("together, with 150,000 octets under way", d.c.Together(), near)
+		d.c.CloseWrite(d.now)
+		d.same("together, when nothing more will come", d.c.Together(), false)
+		d.acks(151_001)
+		d.same("together, with 65,000 octets under way", d.c.Together(), false)
+	}
+}
+
 // MUST-38, MUST-60, SHLD-28.
 func TestSillyWindowOfThePeer(t *testing.T) {
 	for _, noDelay := range []bool{false, true} {
