@@ -128,11 +128,7 @@ func (c *Conn) write(b []byte, write func(time.Time, []byte) (int, error)) (int,
 		if err != nil {
 			return written, c.opError("write", c.cause(err))
 		}
-		if written == len(b) && c.tcp.Together() {
-			h.touch(c)
-			return written, nil
-		}
-		if n > 0 {
+		if n > 0 && !(written == len(b) && c.tcp.Together()) {
 			h.flush(now, c)
 		}
 		if written == len(b) {

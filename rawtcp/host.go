@@ -38,6 +38,7 @@ type Host struct {
 	timerAt   time.Time
 	due       time.Time // when it rang, if the deadlines have not been served since
 	touched   []*Conn   // those that have something to do, now
+	spare     []*Conn   // empty: for those that come next
 	out       *outbox
 	sending   int        // calls that send without the lock
 	sent      sync.Cond  // there is none any more

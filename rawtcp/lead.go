@@ -48,7 +48,9 @@ func (c *cond) wait() {
 		h.followers = append(h.followers, c)
 	}
 	c.woken.Wait()
-	h.waking--
+	if h.waking--; h.waking == 0 && len(h.touched) > 0 {
+		h.flushTouched(time.Now())
+	}
 }
 
 // broadcast wakes all who wait.
@@ -90,7 +92,6 @@ func (h *Host) receive(c *cond) {
 
 // read reads a batch, without the lock, and reports whether more may be there.
 func (h *Host) read(c *cond) (full bool) {
-	h.flushTouched(time.Now()) // what was to wait for more need not wait for packets
 	h.leader = c
 	h.turns.Add(1)
 	bufs := h.bufs[:h.atOnce]

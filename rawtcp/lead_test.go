@@ -125,3 +125,37 @@ func TestNothingWaitsForMoreForLong(t *testing.T) {
 		}
 	})
 }
+
+// One who has something to send waits for those who were woken before, and the last
+// of them sends it.
+func TestThoseWokenSendTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients, servers := pairs(t, 3)
+		h := clients[0].host
+		lead, follow := reading(clients[0]), reading(clients[1])
+		sent := func() bool { return clients[2].tcp.Snapshot().Flight > 0 }
+		h.mu.Lock()
+		clients[1].canRead.broadcast() // to look in vain
+		now := time.Now()
+		clients[2].tcp.Write(now, []byte("x"))
+		h.flush(now, clients[2])
+		if sent() {
+			t.Error("it is sent while another is still to come")
+		}
+		h.mu.Unlock()
+		synctest.Wait()
+		h.mu.Lock()
+		if !sent() {
+			t.Error("the last who was woken has not sent it")
+		}
+		h.mu.Unlock()
+		for _, c := range clients {
+			c.Close()
+		}
+		<-lead
+		<-follow
+		for _, s := range servers {
+			s.Close()
+		}
+	})
+}

@@ -7,10 +7,22 @@ import (
 	"rawnc/stack"
 )
 
-// flush sends what connections owe, together, notes when they want to be woken,
-// and wakes who waits for them. It may unlock the host meanwhile.
-func (h *Host) flush(now time.Time, conns ...*Conn) {
+// flush sends what a connection owes, notes when it wants to be woken, and wakes who
+// waits for it. Where others have been woken and are still to come, it waits for the
+// last of them, for what leaves together costs less. It may unlock the host meanwhile.
+func (h *Host) flush(now time.Time, c *Conn) {
+	h.touch(c)
+	if h.waking == 0 || h.ending || len(h.touched) >= writeBatch {
+		h.flushTouched(now)
+	}
+}
+
+// flushTouched flushes those that were touched, together.
+func (h *Host) flushTouched(now time.Time) {
+	conns := h.touched
+	h.touched, h.spare = h.spare, nil
 	for _, c := range conns {
+		c.touched = false
 		h.push(now, c)
 	}
 	if h.send() {
@@ -19,6 +31,8 @@ func (h *Host) flush(now time.Time, conns ...*Conn) {
 	for _, c := range conns {
 		h.settle(now, c)
 	}
+	clear(conns)
+	h.spare = conns[:0]
 }
 
 // send empties the outbox. Small packets leave without the lock, which others
@@ -47,16 +61,6 @@ func (h *Host) send() (unlocked bool) {
 		h.sent.Broadcast()
 	}
 	return true
-}
-
-// flushTouched flushes those that were touched.
-func (h *Host) flushTouched(now time.Time) {
-	h.flush(now, h.touched...)
-	for i, c := range h.touched {
-		c.touched = false
-		h.touched[i] = nil
-	}
-	h.touched = h.touched[:0]
 }
 
 // touch notes that a connection has something to do.
@@ -88,7 +92,7 @@ func (h *Host) push(now time.Time, c *Conn) {
 		}
 		h.out.add(now, c, &seg, why)
 		if h.out.full() {
-			h.out.send(h.link)
+			h.send()
 		}
 	}
 }

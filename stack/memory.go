@@ -108,7 +108,7 @@ func (r *ring) append(p []byte) {
 	for len(p) > 0 {
 		at := (r.start + r.n) % r.size
 		n := copy(r.buf[at:r.size], p)
-		if at < r.overlap() {
+		if at < min(r.start, r.overlap()) { // else nothing goes on over the end
 			copy(r.buf[r.size+at:], p[:n])
 		}
 		p, r.n = p[n:], r.n+n
