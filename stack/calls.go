@@ -103,11 +103,11 @@ func (c *Conn) Readable() bool {
 // or half where the peer is near, or Write would fail: less is not worth waking who
 // writes.
 func (c *Conn) Writable() bool {
-	free := c.cfg.SendBuffer / 3
+	part := 3
 	if c.near() {
-		free = c.cfg.SendBuffer / 2
+		part = 2
 	}
-	return c.cfg.SendBuffer-c.out.len() >= free || c.snd.closed || c.state == StateClosed
+	return c.cfg.SendBuffer-c.out.len() >= max(c.cfg.SendBuffer/part, 1) || c.snd.closed || c.state == StateClosed
 }
 
 // muchUnderWay is so many octets that a peer acknowledges them soon: a super-segment.
