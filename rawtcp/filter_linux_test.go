@@ -88,7 +88,7 @@ func TestMergeRangesAndFilterProperties(t *testing.T) {
 				options := rapid.IntRange(0, 10).Draw(t, "options")
 				pkt = slices.Concat([]byte{byte(0x45 + options)}, make([]byte, 19+4*options), pkt)
 			}
-			if accepted, err := vm.Run(pkt); err != nil || (accepted >= len(pkt)) != in(port) {
+			if accepted, err := vm.Run(pkt); err != nil || (uint32(accepted) >= uint32(len(pkt))) != in(port) {
 				t.Fatalf("port %d: the program returns %d, %v; ranges %v", port, accepted, err, ranges)
 			}
 		}
