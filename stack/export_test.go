@@ -20,7 +20,7 @@ func (c *Conn) Check() error {
 	}
 
 	// The runs cover [SND.UNA, SND.NXT) without a gap.
-	at, sacked, lost := c.snd.una, 0, 0
+	at, sacked, lost, more := c.snd.una, 0, 0, 0
 	for _, s := range c.board.runs {
 		if s.seq != at || !s.seq.Less(s.end) {
 			return wrong("a run [%d, %d) where one from %d should be", s.seq, s.end, at)
@@ -34,7 +34,13 @@ func (c *Conn) Check() error {
 		if s.sacked && s.lost {
 			return wrong("a run is both held by the peer and lost")
 		}
-		at = s.end
+		if s.more > 0 && (s.len()%int(s.more+1) != 0 || s.times != 1 || s.sacked || s.lost || s.probe) {
+			return wrong("a run of %d segments is none: %+v", s.more+1, s)
+		}
+		at, more = s.end, more+int(s.more)
+	}
+	if more != c.board.more {
+		return wrong("%d segments more than runs; the runs say %d", c.board.more, more)
 	}
 	if at != c.snd.nxt {
 		return wrong("the runs end at %d, SND.NXT is %d", at, c.snd.nxt)

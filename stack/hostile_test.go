@@ -107,13 +107,13 @@ func TestOldDataFromFarBack(t *testing.T) {
 // neither does an application that writes single octets.
 func TestSegmentsInFlightAreBounded(t *testing.T) {
 	const most = 2 << 20 / 536
-	for _, tc := range []struct{ mss, write int }{{48, 1 << 20}, {1460, 1}} {
-		d := dial(t, stack.Config{NoDelay: true, InitialWindow: 100_000})
+	for _, tc := range []struct{ mss, write, offload int }{{48, 1 << 20, 0}, {48, 1 << 20, 60000}, {1460, 1, 0}} {
+		d := dial(t, stack.Config{NoDelay: true, InitialWindow: 100_000, Offload: tc.offload})
 		d.expect("SYN")
 		d.send("SYN,ACK", seq(0), ack(1), win(60000), mss(tc.mss), ws(14))
 		d.expect("ACK")
 		d.acks(1)
-		for d.c.Runs() < most {
+		for d.c.Snapshot().Segments < most {
 			n, err := d.c.Write(d.now, make([]byte, tc.write))
 			if n == 0 || err != nil {
 				t.Fatalf("Write: %d, %v", n, err)
@@ -122,7 +122,7 @@ func TestSegmentsInFlightAreBounded(t *testing.T) {
 		}
 		d.c.Write(d.now, make([]byte, tc.write))
 		d.flush()
-		d.same("segments in flight", d.c.Runs(), most)
+		d.same("segments in flight", d.c.Snapshot().Segments, most)
 		octets := 0
 		for _, o := range d.out {
 			octets += len(o.seg.Payload)

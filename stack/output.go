@@ -25,7 +25,7 @@ func (c *Conn) next(now time.Time, seg *Segment) (Reason, bool) {
 		return Reason{}, false
 	case StateSynSent, StateSynReceived:
 		if c.snd.nxt == c.snd.iss {
-			c.push(now, c.snd.iss.Add(1))
+			c.push(now, c.snd.iss.Add(1), 1)
 			return c.sendNew(now, seg, c.snd.iss), true
 		}
 	}
@@ -94,7 +94,7 @@ func (c *Conn) nextRetransmission(now time.Time, seg *Segment) (Reason, bool) {
 			s = &c.board.runs[i]
 		}
 	}
-	why := Reason{Kind: c.loss.again, N: s.times}
+	why := Reason{Kind: c.loss.again, N: int(s.times)}
 	switch why.Kind {
 	case ReasonRetransmitTimeout:
 		if s.seq != c.loss.head { // the timer ran out for what is acknowledged now
@@ -127,20 +127,20 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 	if size := c.pathProbe(now); size > 0 {
 		return c.sendPathProbe(now, seg, size)
 	}
-	end, ok := c.nextRun()
-	if !ok {
-		return Reason{}, false
-	}
-	probe := c.owed.tailProbe
-	c.owed.override, c.owed.tailProbe = false, false
-	from := c.snd.nxt
-	c.push(now, end)
+	probe, from, most := c.owed.tailProbe, c.snd.nxt, c.cfg.Offload
 	// A D-SACK block is reported once (RFC 2883, section 4), and the urgent pointer
 	// counts from each segment: the link would repeat both as they are.
-	alone := probe || c.rcv.twice != SACKBlock{} || from.Less(c.snd.up) || c.owed.userTimeout || c.ecn.on && c.ecn.cwr
-	for ok && !alone && c.snd.nxt.Sub(from)+c.room() <= c.cfg.Offload {
-		if end, ok = c.nextRun(); ok {
-			c.push(now, end)
+	if probe || c.rcv.twice != (SACKBlock{}) || from.Less(c.snd.up) || c.owed.userTimeout || c.ecn.on && c.ecn.cwr {
+		most = 0
+	}
+	end, n := c.nextRun(most)
+	if n == 0 {
+		return Reason{}, false
+	}
+	c.owed.override, c.owed.tailProbe = false, false
+	for c.push(now, end, n); n > 0 && c.snd.nxt.Sub(from)+c.room() <= most; {
+		if end, n = c.nextRun(most - c.snd.nxt.Sub(from)); n > 0 {
+			c.push(now, end, n)
 		}
 	}
 	why := c.sendNew(now, seg, from)
@@ -152,20 +152,18 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 
 // nextRun is where the next segment of new data ends, as far as the two
 // windows, Nagle and silly-window avoidance allow one (RFC 9293, section
-// 3.8.6.2.1).
-func (c *Conn) nextRun() (end Seq, ok bool) {
-	if c.unsent() == 0 || c.timers.armed(timerMarked) || len(c.board.runs) >= c.mostSegments() {
-		return 0, false
+// 3.8.6.2.1). Of full ones it takes as many at once as most octets hold.
+func (c *Conn) nextRun(most int) (end Seq, segments int) {
+	if c.unsent() == 0 || c.timers.armed(timerMarked) || c.board.segments() >= c.mostSegments() {
+		return 0, 0
 	}
 	queued := c.sendEnd().Sub(c.snd.nxt)
 	usable := c.snd.una.Add(c.snd.wnd).Sub(c.snd.nxt)
 	size := min(queued, c.room(), usable)
 	fin := c.snd.closed && size == queued && size < usable
-	if size <= 0 && !fin {
-		return 0, false
-	}
-	if c.board.pipe(c.flight())+size > c.cc.cwnd && !c.owed.tailProbe {
-		return 0, false
+	space := c.cc.cwnd - c.board.pipe(c.flight())
+	if size <= 0 && !fin || size > space && !c.owed.tailProbe {
+		return 0, 0
 	}
 	// Nagle: wait while something is outstanding.
 	idle := !c.cfg.Cork && (c.cfg.NoDelay || c.flight() == 0) || c.unsentUrgent()
@@ -174,13 +172,18 @@ func (c *Conn) nextRun() (end Seq, ok bool) {
 	case idle && size == queued:
 	case idle && 2*size >= c.snd.maxWnd:
 	default:
-		return 0, false
+		return 0, 0
 	}
-	end = c.snd.nxt.Add(size)
+	// After an idle time the first sets cwnd back. A FIN goes with the last.
+	segments = 1
+	if n := min(most, queued-1, usable, space); n > size && size == c.room() && c.flight() > 0 {
+		segments = min(n/size, c.mostSegments()-c.board.segments())
+	}
+	end = c.snd.nxt.Add(segments * size)
 	if fin {
 		end = end.Add(1)
 	}
-	return end, true
+	return end, segments
 }
 
 // mostSegments bounds the segments in flight, and with them the work and the memory
@@ -188,9 +191,9 @@ func (c *Conn) nextRun() (end Seq, ok bool) {
 // peer that announces a tiny one gets no more, nor who writes single octets.
 func (c *Conn) mostSegments() int { return max(c.cfg.SendBuffer/defaultMSSIPv4, 64) }
 
-// push notes that the sequence numbers from SND.NXT to end go out, in a segment
-// of their own on the wire.
-func (c *Conn) push(now time.Time, end Seq) {
+// push notes that the sequence numbers from SND.NXT to end go out, in so many
+// segments on the wire.
+func (c *Conn) push(now time.Time, end Seq, segments int) {
 	if c.flight() == 0 {
 		if now.Sub(c.sentAt) > c.rtt.rto() {
 			c.cc.restart()
@@ -199,8 +202,7 @@ func (c *Conn) push(now time.Time, end Seq) {
 	}
 	c.sentAt = now
 	c.loss.prr.out += end.Sub(c.snd.nxt)
-	c.board.push(c.snd.nxt, end, now)
-	s := &c.board.runs[len(c.board.runs)-1]
+	s := c.board.push(c.snd.nxt, end, segments, now)
 	s.size = c.packetLen(s)
 	c.snd.nxt = end
 	c.snd.probed = false
@@ -226,6 +228,7 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 	switch {
 	case c.owed.tailProbe: // no new data to probe with: the last segment again
 		c.owed.tailProbe = false
+		c.board.apart()
 		if n := len(c.board.runs); n > 0 && !c.board.runs[n-1].lost && c.board.runs[n-1].end.LessEq(c.snd.una.Add(c.snd.wnd)) {
 			c.loss.probeAgain = true
 			s := &c.board.runs[n-1]
@@ -243,7 +246,7 @@ func (c *Conn) nextProbe(now time.Time, seg *Segment) (Reason, bool) {
 		c.owed.probe = false
 		switch {
 		case c.flight() > 0:
-			c.board.resent(&c.board.runs[0], now) // so its ACK is no sample: Karn
+			c.board.resent(c.board.head(), now) // so its ACK is no sample: Karn
 			c.fill(now, seg, c.snd.una, c.snd.una.Add(1))
 		case c.unsent() > 0:
 			c.fill(now, seg, c.snd.nxt, c.snd.nxt.Add(1))

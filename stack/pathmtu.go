@@ -75,10 +75,10 @@ func (c *Conn) overhead() int {
 	return n
 }
 
-// packetLen is the length of the packet that carries a run of the scoreboard, if
+// packetLen is the length of the packet that carries a segment of the scoreboard, if
 // it goes out now: with the SACK blocks of now.
 func (c *Conn) packetLen(s *sent) uint16 {
-	return uint16(c.overhead() + c.snd.mss - c.room() + minSeq(s.end, c.sendEnd()).Sub(s.seq))
+	return uint16(c.overhead() + c.snd.mss - c.room() + min(s.first(), c.sendEnd().Sub(s.seq)))
 }
 
 // openPath begins with what the handshake agreed on.
@@ -120,6 +120,7 @@ func (c *Conn) lowerMTU(now time.Time, mtu int) bool {
 	}
 	c.loss.again = ReasonTooBig
 	c.loss.frto.step = frtoOff // now it is known why nothing came
+	c.board.apart()
 	for i := range c.board.runs {
 		if s := &c.board.runs[i]; int(s.size) > mtu {
 			c.board.markLost(s)
@@ -137,6 +138,7 @@ func (c *Conn) packetTooBig(now time.Time, e *ICMPError) Verdict {
 	if !c.state.Synchronized() { // no SYN is too big
 		return VerdictWrongMTU
 	}
+	c.board.apart()
 	i := c.board.find(e.Seq)
 	s := &c.board.runs[i] // there is one, for the number is in flight
 	p, mtu := &c.path, e.MTU
@@ -249,7 +251,7 @@ func (c *Conn) sendPathProbe(now time.Time, seg *Segment, size int) (Reason, boo
 		return Reason{}, false
 	}
 	p, from := &c.path, c.snd.nxt
-	c.push(now, from.Add(size))
+	c.push(now, from.Add(size), 1)
 	c.board.runs[len(c.board.runs)-1].probe = true
 	p.probe, p.probeEnd, p.doubt = p.next, c.snd.nxt, false
 	c.fill(now, seg, from, c.snd.nxt)

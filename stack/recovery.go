@@ -67,6 +67,7 @@ func (c *Conn) detectLoss(now time.Time) {
 	if !c.sack || !r.started {
 		return
 	}
+	c.board.apart()
 	window := min(c.rtt.least/4, c.rtt.srtt)
 	if !r.reordering && (c.loss.recovering || c.loss.timedOut || c.board.sackedBytes >= dupThresh*c.snd.mss) {
 		window = 0
@@ -150,8 +151,8 @@ func (c *Conn) onDuplicateACK() (arrived int) {
 }
 
 func (c *Conn) markHeadLost() {
-	if len(c.board.runs) > 0 {
-		c.board.markLost(&c.board.runs[0])
+	if s := c.board.head(); s != nil {
+		c.board.markLost(s)
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// sent is a run of sequence space that went out in one segment.
+// sent is a run of sequence space that went out in one segment. What the link cuts
+// is a run of many, as long as there is nothing to say of one of them alone.
 type sent struct {
 	seq, end Seq
 	at       time.Time // when it last went out
-	order    int       // the number of that transmission
-	times    int       // how often it went out
+	order    int       // the number of that transmission, of the first segment
+	more     int32     // segments behind the first, each as long; if any, all went out once
+	times    int32     // how often it went out
 	sacked   bool      // the peer holds it (RFC 2018)
 	lost     bool      // taken for lost and not sent again yet
 	probe    bool      // it tries a larger size (RFC 4821)
@@ -21,12 +23,21 @@ type sent struct {
 
 func (s *sent) len() int { return s.end.Sub(s.seq) }
 
+// first is the length of the first segment.
+func (s *sent) first() int {
+	if s.more == 0 {
+		return s.len()
+	}
+	return s.len() / int(s.more+1)
+}
+
 // scoreboard is what is in flight: the runs from SND.UNA to SND.NXT, in order
 // and without gaps (RFC 6675, section 3; RFC 8985, section 5).
 type scoreboard struct {
 	runs        []sent
 	memory      []sent // where the runs stand, towards its end; empty
 	pool        *Pool
+	more        int // segments, beyond one a run
 	sackedBytes int
 	lostBytes   int
 	order       int // transmissions so far: times may be the same, order is not
@@ -60,18 +71,56 @@ func (b *scoreboard) deduct(n, mss int, partial bool) int {
 	return max(n-told, 0)
 }
 
-func (b *scoreboard) push(seq, end Seq, now time.Time) {
-	b.order++
+// segments is how many are in flight.
+func (b *scoreboard) segments() int { return len(b.runs) + b.more }
+
+// push notes segments that go out, all of the same length.
+func (b *scoreboard) push(seq, end Seq, segments int, now time.Time) *sent {
+	if len(b.runs) == cap(b.runs) {
+		b.reserve(1)
+	}
+	b.runs = append(b.runs, sent{seq: seq, end: end, at: now, order: b.order + 1, more: int32(segments - 1), times: 1})
+	b.order += segments
+	b.more += segments - 1
+	return &b.runs[len(b.runs)-1]
+}
+
+// reserve makes room for more runs.
+func (b *scoreboard) reserve(more int) {
 	switch n := len(b.runs); {
 	case n == 0:
 		b.memory = b.pool.getRuns()
 		b.runs = b.memory
-	case n == cap(b.runs) && 2*n <= cap(b.memory): // so seldom that a run is moved once at most
+	case n+more > cap(b.runs) && 2*n <= cap(b.memory): // so seldom that a run is moved once at most
 		b.runs = append(b.memory, b.runs...)
 	}
-	b.runs = append(b.runs, sent{seq: seq, end: end, at: now, order: b.order, times: 1})
+	b.runs = slices.Grow(b.runs, more)
 	if cap(b.runs) > cap(b.memory) {
 		b.memory = b.runs[:0]
+	}
+}
+
+// apart gives each segment a run of its own. Whoever says something of one alone
+// calls it first: then nothing else need know of runs of many.
+func (b *scoreboard) apart() {
+	if b.more == 0 {
+		return
+	}
+	i := len(b.runs)
+	b.reserve(b.more)
+	b.runs = b.runs[:i+b.more]
+	for j := len(b.runs); b.more > 0; {
+		i--
+		one := b.runs[i]
+		n, size := int(one.more), one.first()
+		one.more = 0
+		for k := n; k >= 0; k-- {
+			j--
+			b.runs[j] = one
+			b.runs[j].seq, b.runs[j].order = one.seq.Add(k*size), one.order+k
+			b.runs[j].end = b.runs[j].seq.Add(size)
+		}
+		b.more -= n
 	}
 }
 
@@ -90,12 +139,13 @@ func (d *delivered) add(s *sent) {
 	if !d.any || d.highest.Less(s.end) {
 		d.highest = s.end
 	}
-	if !d.any || d.latest.order < s.order {
+	if last := s.order + int(s.more); !d.any || d.latest.order < last {
 		d.latest = *s
+		d.latest.order = last
 	}
 	if s.times == 1 {
-		if d.once.IsZero() || s.end.Less(d.lowest) {
-			d.lowest = s.end
+		if end := s.seq.Add(s.first()); d.once.IsZero() || end.Less(d.lowest) {
+			d.lowest = end
 		}
 		d.once = maxTime(d.once, s.at)
 		d.size = max(d.size, int(s.size))
@@ -114,6 +164,9 @@ func (b *scoreboard) ack(una Seq, d *delivered) {
 		n++
 	}
 	b.runs = b.runs[n:]
+	if len(b.runs) > 0 && b.runs[0].more > 0 {
+		b.ackOfMany(una, d)
+	}
 	if len(b.runs) > 0 && b.runs[0].seq.Less(una) {
 		part := b.runs[0]
 		part.end = una
@@ -126,7 +179,24 @@ func (b *scoreboard) ack(una Seq, d *delivered) {
 	}
 }
 
+// ackOfMany forgets the segments before una in the first run, which is one of many.
+func (b *scoreboard) ackOfMany(una Seq, d *delivered) {
+	s := &b.runs[0]
+	size := s.first()
+	if n := una.Sub(s.seq) / size; n > 0 {
+		part := *s
+		part.end, part.more = s.seq.Add(n*size), int32(n-1)
+		b.forget(&part, d)
+		s.seq, s.order, s.more = part.end, s.order+n, s.more-int32(n)
+		b.more--
+	}
+	if s.seq.Less(una) {
+		b.apart()
+	}
+}
+
 func (b *scoreboard) forget(s *sent, d *delivered) {
+	b.more -= int(s.more)
 	if s.sacked {
 		b.sackedBytes -= s.len()
 		return // it was counted when it was SACKed
@@ -141,6 +211,7 @@ func (b *scoreboard) forget(s *sent, d *delivered) {
 // that it claims to hold in part counts as missing: to take runs apart as the
 // peer pleases would let it make of them what it likes.
 func (b *scoreboard) sack(left, right Seq, d *delivered) {
+	b.apart()
 	for i := b.find(left); i < len(b.runs) && b.runs[i].end.LessEq(right); i++ {
 		s := &b.runs[i]
 		if s.sacked || s.seq.Less(left) {
@@ -172,6 +243,7 @@ func (b *scoreboard) split(i int, at Seq) {
 	tail := b.runs[i]
 	tail.seq = at
 	b.runs[i].end = at
+	b.reserve(1)
 	b.runs = slices.Insert(b.runs, i+1, tail)
 }
 
@@ -202,9 +274,19 @@ func (b *scoreboard) markLost(s *sent) {
 	b.lostBytes += s.len()
 }
 
+// head is the first segment, or nil.
+func (b *scoreboard) head() *sent {
+	b.apart()
+	if len(b.runs) == 0 {
+		return nil
+	}
+	return &b.runs[0]
+}
+
 // markAllLost is for the retransmission timeout. A peer whose first missing
 // octets are said to be held has forgotten them (RFC 2018, section 8).
 func (b *scoreboard) markAllLost() {
+	b.apart()
 	b.dupBytes = 0
 	reneged := len(b.runs) > 0 && b.runs[0].sacked
 	for i := range b.runs {

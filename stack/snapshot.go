@@ -79,7 +79,7 @@ func (c *Conn) Snapshot() Snapshot {
 		ISS: c.snd.iss, SndUna: c.snd.una, SndNxt: c.snd.nxt, SndUp: c.snd.up,
 		SndWnd: c.snd.wnd, MaxSndWnd: c.snd.maxWnd, SndWL1: c.snd.wl1, SndWL2: c.snd.wl2,
 		SndShift: c.snd.shift, SendMSS: c.snd.mss, PathMTU: c.path.mtu,
-		SendQueue: c.out.len(), Flight: c.flight(), Segments: len(c.board.runs), WriteClosed: c.snd.closed,
+		SendQueue: c.out.len(), Flight: c.flight(), Segments: c.board.segments(), WriteClosed: c.snd.closed,
 
 		IRS: c.rcv.irs, RcvNxt: c.rcv.nxt, RcvUp: c.rcv.up, Urgent: c.Urgent(),
 		RcvWnd: c.rcvWnd(), RcvAdv: c.rcv.adv, RcvShift: c.rcv.shift,

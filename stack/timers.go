@@ -99,9 +99,9 @@ func (c *Conn) checkR1() {
 	if head.early { // one that does not wait for the RTO does not count (SHLD-10)
 		n--
 	}
-	if n >= c.cfg.R1 {
+	if int(n) >= c.cfg.R1 {
 		c.advised = true
-		c.report(Report{Kind: ReportUnanswered, Retransmissions: n})
+		c.report(Report{Kind: ReportUnanswered, Retransmissions: int(n)})
 	}
 }
 
