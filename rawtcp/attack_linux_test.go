@@ -332,7 +332,7 @@ func (v *victim) timestamps() stack.Options {
 
 // TestHostilePeers: the peer itself does what it can to be a burden.
 func TestHostilePeers(t *testing.T) {
-	const buffer = 1 << 20 // of the connection, each way
+	const buffer = 2 << 20 // what a connection sends from
 	attack(t, "acknowledges what was never sent", 256<<10, accepted, func(v *victim) {
 		v.forge(5000, func(i int) stack.Segment {
 			seg := v.data(0, "x")
@@ -392,9 +392,8 @@ func TestHostilePeers(t *testing.T) {
 			})
 		}
 	})
-	// The send buffer takes twice its size, and what it has outgrown the pool keeps for
-	// others.
-	const most = 2*buffer + 2*buffer + 256<<10
+	// What the send buffer has outgrown the pool keeps for others.
+	const most = 2*buffer + 768<<10
 	attack(t, "opens, and never reads", most, connected, func(v *victim) {
 		before := inUse().heap
 		wrote := make(chan error, 1)

@@ -10,7 +10,7 @@ import (
 // it again and again. Connections that never run at the same time may share
 // one; it takes no lock.
 type Pool struct {
-	free  [poolClasses][][]byte // by size: class i holds 2^i octets
+	free  [poolClasses][][]byte // by size, see classOf
 	held  int                   // octets
 	runs  [][]sent              // of scoreboards
 	lists [][]*page             // of pages
@@ -23,18 +23,27 @@ const (
 	mostRuns     = 64       // scoreboards, and as many lists of pages
 )
 
+// classOf is the class of memory with room for n octets, and the size of that class: 2^i
+// octets, but beyond two overlaps a circle of 2^(i-1) octets with its overlap.
+func classOf(n int) (class, size int) {
+	if n <= 2*mostOverlap {
+		class = max(bits.Len(uint(n-1)), smallestPool)
+		return class, 1 << class
+	}
+	class = bits.Len(uint(n-mostOverlap-1)) + 1
+	return class, 1<<(class-1) + mostOverlap
+}
+
 // get returns memory with room for n octets.
 func (p *Pool) get(n int) []byte {
-	class := max(bits.Len(uint(n-1)), smallestPool)
+	class, size := classOf(n)
 	if p != nil {
-		if free := p.free[class]; len(free) > 0 {
-			b := free[len(free)-1]
-			p.free[class] = free[:len(free)-1]
+		if b := last(&p.free[class]); b != nil {
 			p.held -= cap(b)
 			return b
 		}
 	}
-	return make([]byte, 0, 1<<class)
+	return make([]byte, 0, size)
 }
 
 // put takes back what get gave.
@@ -42,7 +51,7 @@ func (p *Pool) put(b []byte) {
 	if p == nil || cap(b) == 0 || p.held+cap(b) > mostPooled {
 		return
 	}
-	class := bits.Len(uint(cap(b))) - 1
+	class, _ := classOf(cap(b))
 	p.free[class] = append(p.free[class], b[:0])
 	p.held += cap(b)
 }
