@@ -210,6 +210,15 @@ func TestTogether(t *testing.T) {
 	}
 }
 
+func TestASendBufferOfOneOctet(t *testing.T) {
+	d := established(t, stack.Config{SendBuffer: 1})
+	d.write("a")
+	d.expect("PSH,ACK", text("a"))
+	d.same("writable while it is under way", d.c.Writable(), false)
+	d.acks(2)
+	d.same("writable when it has arrived", d.c.Writable(), true)
+}
+
 // MUST-38, MUST-60, SHLD-28.
 func TestSillyWindowOfThePeer(t *testing.T) {
 	for _, noDelay := range []bool{false, true} {
