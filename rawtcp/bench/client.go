@@ -21,27 +21,30 @@ import (
 )
 
 // A dialer is what a contender is.
-type dialer func(ctx context.Context, address string) (net.Conn, error)
-
-var contenders = map[string]func() (dialer, error){
-	"kernel": func() (dialer, error) {
-		return func(ctx context.Context, address string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp4", address)
-		}, nil
-	},
-	"raw":    func() (dialer, error) { return ours(rawtcp.RawLink) },
-	"packet": func() (dialer, error) { return ours(rawtcp.PacketLink) },
+type dialer struct {
+	dial  func(ctx context.Context, address string) (net.Conn, error)
+	leave func(context.Context) error // wait until what was closed is; nil: it is the kernel's affair, or nobody's
 }
 
-func ours(open func() (rawtcp.Link, error)) (dialer, error) {
+var contenders = map[string]func() (*dialer, error){
+	"kernel": func() (*dialer, error) {
+		return &dialer{dial: func(ctx context.Context, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp4", address)
+		}}, nil
+	},
+	"raw":    func() (*dialer, error) { return ours(rawtcp.RawLink) },
+	"packet": func() (*dialer, error) { return ours(rawtcp.PacketLink) },
+}
+
+func ours(open func() (rawtcp.Link, error)) (*dialer, error) {
 	link, err := open()
 	if err != nil {
 		return nil, err
 	}
 	d := &rawtcp.Dialer{Host: rawtcp.NewHost(link)}
-	return func(ctx context.Context, address string) (net.Conn, error) {
+	return &dialer{func(ctx context.Context, address string) (net.Conn, error) {
 		return d.DialContext(ctx, "tcp4", address)
-	}, nil
+	}, d.Host.Shutdown}, nil
 }
 
 // client does one job and prints the result.
@@ -103,12 +106,12 @@ type task struct {
 
 // prepare opens what is open before the clock starts. do does the job, and end
 // comes when the clock has stopped.
-func prepare(ctx context.Context, open func() (dialer, error), t task) (do func() error, end func(), err error) {
-	dial, err := open()
+func prepare(ctx context.Context, open func() (*dialer, error), t task) (do func() error, end func(), err error) {
+	d, err := open()
 	if err != nil {
 		return nil, nil, err
 	}
-	connect := func(port uint16) (net.Conn, error) { return dial(ctx, netip.AddrPortFrom(t.peer, port).String()) }
+	connect := func(port uint16) (net.Conn, error) { return d.dial(ctx, netip.AddrPortFrom(t.peer, port).String()) }
 	var beside, sharing []net.Conn
 	if t.idle > 0 || t.active > 1 {
 		if beside, err = crowd(connect, echoPort, t.idle); err != nil {
@@ -119,22 +122,27 @@ func prepare(ctx context.Context, open func() (dialer, error), t task) (do func(
 		}
 	}
 	return func() error {
-		switch {
-		case t.job == "up" && sharing != nil:
-			return together(sharing, t.n)
-		case t.job == "up":
-			return up(connect, t.n)
-		case t.job == "down":
-			return down(connect, t.n)
-		case t.job == "pp":
-			return pingPong(connect, t.n)
-		case t.job == "conn1":
-			return connections(connect, t.n, 1)
-		case t.job == "conn64":
-			return connections(connect, t.n, 64)
-		}
-		return fmt.Errorf("there is no job %q", t.job)
-	}, func() { disperse(append(beside, sharing...)) }, nil
+			switch {
+			case t.job == "up" && sharing != nil:
+				return together(sharing, t.n)
+			case t.job == "up":
+				return up(connect, t.n)
+			case t.job == "down":
+				return down(connect, t.n)
+			case t.job == "pp":
+				return pingPong(connect, t.n)
+			case t.job == "conn1":
+				return connections(connect, t.n, 1)
+			case t.job == "conn64":
+				return connections(connect, t.n, 64)
+			}
+			return fmt.Errorf("there is no job %q", t.job)
+		}, func() {
+			disperse(append(beside, sharing...))
+			if d.leave != nil {
+				d.leave(ctx)
+			}
+		}, nil
 }
 
 const chunk = 256 << 10

@@ -20,14 +20,14 @@ import (
 )
 
 func init() {
-	contenders["gvisor"] = func() (dialer, error) { return gvisor(false) }
-	contenders["gvisor gso"] = func() (dialer, error) { return gvisor(true) }
+	contenders["gvisor"] = func() (*dialer, error) { return gvisor(false) }
+	contenders["gvisor gso"] = func() (*dialer, error) { return gvisor(true) }
 }
 
 // gvisor is gVisor's netstack on a packet socket, with an address of its own on
 // the cable. Of its settings these were the fastest here: recvmmsg, CUBIC, SACK,
 // buffers of 4 to 8 MiB; with gso the kernel cuts, as on our packet link.
-func gvisor(gso bool) (dialer, error) {
+func gvisor(gso bool) (*dialer, error) {
 	device, err := net.InterfaceByName(lab.Interface)
 	if err != nil {
 		return nil, err
@@ -80,11 +80,11 @@ func gvisor(gso bool) (dialer, error) {
 		return nil, fmt.Errorf("AddProtocolAddress: %v", err)
 	}
 	s.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: 1}})
-	return func(ctx context.Context, address string) (net.Conn, error) {
+	return &dialer{dial: func(ctx context.Context, address string) (net.Conn, error) {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return nil, err
 		}
 		return gonet.DialContextTCP(ctx, s, tcpip.FullAddress{NIC: 1, Addr: tcpip.AddrFrom4(to.Addr().As4()), Port: to.Port()}, ipv4.ProtocolNumber)
-	}, nil
+	}}, nil
 }
