@@ -138,10 +138,13 @@ func (c *Conn) nextData(now time.Time, seg *Segment) (Reason, bool) {
 		return Reason{}, false
 	}
 	c.owed.override, c.owed.tailProbe = false, false
-	for c.push(now, end, n); n > 0 && c.snd.nxt.Sub(from)+c.room() <= most; {
-		if end, n = c.nextRun(most - c.snd.nxt.Sub(from)); n > 0 {
-			c.push(now, end, n)
+	for n > 0 {
+		c.push(now, end, n)
+		left := most - c.snd.nxt.Sub(from)
+		if left < c.room() {
+			break
 		}
+		end, n = c.nextRun(left)
 	}
 	why := c.sendNew(now, seg, from)
 	if probe {

@@ -243,7 +243,6 @@ func (b *scoreboard) split(i int, at Seq) {
 	tail := b.runs[i]
 	tail.seq = at
 	b.runs[i].end = at
-	b.reserve(1)
 	b.runs = slices.Insert(b.runs, i+1, tail)
 }
 

@@ -1,6 +1,9 @@
 package stack
 
-import "strings"
+import (
+	"iter"
+	"strings"
+)
 
 // Flags are the control bits of the TCP header, with the values they have on
 // the wire (RFC 9293, section 3.1).
@@ -53,6 +56,25 @@ type Segment struct {
 	// checksums. Headers and options are the same in all, but for Seq; PSH and
 	// FIN belong to the last. It is no part of what is on the wire.
 	GSOSize int
+}
+
+// Pieces are the segments that the link makes of it: itself, where GSOSize does not
+// say otherwise. Their payloads are parts of its own.
+func (s *Segment) Pieces() iter.Seq[Segment] {
+	return func(yield func(Segment) bool) {
+		rest := *s
+		rest.GSOSize = 0
+		for n := s.GSOSize; 0 < n && n < len(rest.Payload); {
+			first := rest
+			first.Flags &^= PSH | FIN
+			first.Payload, rest.Payload = rest.Payload[:n], rest.Payload[n:]
+			if !yield(first) {
+				return
+			}
+			rest.Seq = rest.Seq.Add(n)
+		}
+		yield(rest)
+	}
 }
 
 // Len is SEG.LEN: the octets of sequence space that the segment takes. SYN and

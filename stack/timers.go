@@ -95,13 +95,13 @@ func (c *Conn) checkR1() {
 		return
 	}
 	head := &c.board.runs[0]
-	n := head.times // with the retransmission that is due now
-	if head.early { // one that does not wait for the RTO does not count (SHLD-10)
+	n := int(head.times) // with the retransmission that is due now
+	if head.early {      // one that does not wait for the RTO does not count (SHLD-10)
 		n--
 	}
-	if int(n) >= c.cfg.R1 {
+	if n >= c.cfg.R1 {
 		c.advised = true
-		c.report(Report{Kind: ReportUnanswered, Retransmissions: int(n)})
+		c.report(Report{Kind: ReportUnanswered, Retransmissions: n})
 	}
 }
 

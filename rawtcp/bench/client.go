@@ -121,28 +121,29 @@ func prepare(ctx context.Context, open func() (*dialer, error), t task) (do func
 			return nil, nil, err
 		}
 	}
+	end = func() {
+		disperse(append(beside, sharing...))
+		if d.leave != nil {
+			d.leave(ctx)
+		}
+	}
 	return func() error {
-			switch {
-			case t.job == "up" && sharing != nil:
-				return together(sharing, t.n)
-			case t.job == "up":
-				return up(connect, t.n)
-			case t.job == "down":
-				return down(connect, t.n)
-			case t.job == "pp":
-				return pingPong(connect, t.n)
-			case t.job == "conn1":
-				return connections(connect, t.n, 1)
-			case t.job == "conn64":
-				return connections(connect, t.n, 64)
-			}
-			return fmt.Errorf("there is no job %q", t.job)
-		}, func() {
-			disperse(append(beside, sharing...))
-			if d.leave != nil {
-				d.leave(ctx)
-			}
-		}, nil
+		switch {
+		case t.job == "up" && sharing != nil:
+			return together(sharing, t.n)
+		case t.job == "up":
+			return up(connect, t.n)
+		case t.job == "down":
+			return down(connect, t.n)
+		case t.job == "pp":
+			return pingPong(connect, t.n)
+		case t.job == "conn1":
+			return connections(connect, t.n, 1)
+		case t.job == "conn64":
+			return connections(connect, t.n, 64)
+		}
+		return fmt.Errorf("there is no job %q", t.job)
+	}, end, nil
 }
 
 const chunk = 256 << 10

@@ -100,23 +100,15 @@ func (e *End) flush() {
 				break
 			}
 			again = e.App != nil
-			e.send(seg, why)
+			for piece := range seg.Pieces() {
+				e.send(piece, why)
+			}
 		}
 	}
 }
 
-// send puts a segment on the path, or the pieces into which the link cuts it.
+// send puts a segment on the path.
 func (e *End) send(seg stack.Segment, why stack.Reason) {
-	if n := seg.GSOSize; 0 < n && n < len(seg.Payload) {
-		first := seg
-		first.Flags &^= stack.PSH | stack.FIN
-		first.Payload, seg.Payload = seg.Payload[:n], seg.Payload[n:]
-		first.GSOSize, seg.Seq = 0, seg.Seq.Add(n)
-		e.send(first, why)
-		e.send(seg, why)
-		return
-	}
-	seg.GSOSize = 0
 	h := e.host
 	seg.Payload = slices.Clone(seg.Payload)
 	h.count++
