@@ -30,7 +30,8 @@ func newBuffers() [][]byte {
 }
 
 // input hands a batch of packets to their connections, and only then sends
-// what they owe, so that ACKs are put together (RFC 9293, MUST-58 and 59).
+// what they owe, so that ACKs are put together (RFC 9293, MUST-58 and 59). Where it wakes
+// some to go on with each other, they come first: their answers take the ACKs along.
 func (h *Host) input(packets [][]byte) {
 	if len(packets) == 0 {
 		return
@@ -48,7 +49,14 @@ func (h *Host) input(packets [][]byte) {
 		}
 	}
 	h.atOnce = min(max(batchSize/max(largest, 1), 1), readBatch)
-	h.flushTouched(now)
+	for _, c := range h.touched {
+		if state := c.tcp.State(); state == stack.StateEstablished || state == stack.StateCloseWait {
+			c.wake()
+		}
+	}
+	if h.waking <= 1 {
+		h.flushTouched(now)
+	}
 }
 
 // packet takes one packet and returns the connection that it concerns.

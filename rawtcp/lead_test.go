@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,6 +158,60 @@ func TestThoseWokenSendTogether(t *testing.T) {
 		<-follow
 		for _, s := range servers {
 			s.Close()
+		}
+	})
+}
+
+// Two segments for each of two connections come in one batch, and are to be acknowledged.
+// Both are woken and have an answer. The first one's takes the ACK along; the last
+// one, whom nobody waits for, comes after what the others owe, and its own ACK.
+func TestThoseWokenAnswerTogether(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // one after the other
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := MemoryPair(addrA, addrB, 1500)
+		link := &busyLink{Link: la, token: make(chan bool, 1)}
+		link.token <- true
+		a, b := NewHost(link), NewHost(lb)
+		defer a.Close()
+		defer b.Close()
+		var clients, servers []*Conn
+		for range 3 {
+			c, s, stop, err := connected(a, b, "tcp", "192.0.2.2:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			clients, servers = append(clients, c.(*Conn)), append(servers, s.(*Conn))
+		}
+		time.Sleep(time.Second) // whoever led while connecting has gone
+		go io.Copy(io.Discard, clients[0])
+		synctest.Wait()
+		<-link.token
+		servers[0].Write([]byte("x")) // keeps the leader busy, so that the others come together
+		synctest.Wait()
+		for i, c := range clients[1:] {
+			go func() {
+				c.Read(make([]byte, 1<<16))
+				c.Write([]byte("answer"))
+			}()
+			synctest.Wait()
+			servers[1+i].Write(make([]byte, 2*1448))
+		}
+		var sent []int
+		a.mu.Lock()
+		for _, c := range clients[1:] {
+			c.watch.tap = func(e *Event) {
+				if e.Sent {
+					sent = append(sent, len(e.Segment.Payload))
+				}
+			}
+		}
+		a.mu.Unlock()
+		link.token <- true
+		synctest.Wait()
+		slices.Sort(sent)
+		if want := []int{0, 6, 6}; !slices.Equal(sent, want) {
+			t.Errorf("segments of %v octets answer, want %v", sent, want)
 		}
 	})
 }

@@ -7,12 +7,16 @@ import (
 	"rawnc/stack"
 )
 
+// mostTouched is how many connections may wait for those who have been woken: a batch
+// of packets for each of them, and as many besides.
+const mostTouched = 2 * readBatch
+
 // flush sends what a connection owes, notes when it wants to be woken, and wakes who
 // waits for it. Where others have been woken and are still to come, it waits for the
 // last of them, for what leaves together costs less. It may unlock the host meanwhile.
 func (h *Host) flush(now time.Time, c *Conn) {
 	h.touch(c)
-	if h.waking == 0 || h.ending || len(h.touched) >= writeBatch {
+	if h.waking == 0 || h.ending || len(h.touched) >= mostTouched {
 		h.flushTouched(now)
 	}
 }
