@@ -115,7 +115,7 @@ func (c *Conn) write(b []byte, write func(time.Time, []byte) (int, error)) (int,
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	h := c.host
-	h.mu.Lock()
+	h.lockToWrite()
 	defer h.unlock()
 	written := 0
 	for {

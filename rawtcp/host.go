@@ -52,6 +52,9 @@ type Host struct {
 	leader    *cond        // what the one who reads it waits on; nil: nothing
 	followers []*cond      // those that somebody is blocked on
 	waking    int          // how many were woken and are not here yet
+	behind    bool         // the last batch was full
+	hasRead   sync.Cond    // a batch is
+	writers   sync.Mutex   // one of them at a time waits for it
 	watch     *time.Timer  // makes the host itself read where nobody does
 	watching  bool         // it runs
 	watched   int64        // turns when it rang last
@@ -76,6 +79,7 @@ func NewHost(link Link) *Host {
 		out:         new(outbox),
 	}
 	h.sent.L = &h.mu
+	h.hasRead.L = &h.mu
 	rand.Read(h.secret[:])
 	h.quiet.init(h)
 	h.mu.serve = h.ring

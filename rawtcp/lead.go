@@ -99,11 +99,27 @@ func (h *Host) read(c *cond) (full bool) {
 	n, err := h.link.ReadBatch(bufs)
 	h.mu.Lock()
 	h.leader = nil
+	full = n == len(bufs)
+	h.behind = full
 	h.input(bufs[:n])
+	h.hasRead.Signal()
 	if err != nil {
 		h.fail(err)
 	}
-	return n == len(bufs)
+	return full
+}
+
+// lockToWrite locks the host for one who writes. Where more has arrived than one batch
+// holds, he comes after the next, and before others who write: those who have begun to
+// send go on with the ACKs that are there, or all would begin at once.
+func (h *Host) lockToWrite() {
+	h.writers.Lock()
+	defer h.writers.Unlock()
+	h.mu.Lock()
+	if h.behind && h.reading {
+		h.link.Wake() // if there is no more
+		h.hasRead.Wait()
+	}
 }
 
 // unlock is for those who may have led: they see to it that somebody will.

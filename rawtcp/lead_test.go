@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -212,6 +213,82 @@ func TestThoseWokenAnswerTogether(t *testing.T) {
 		slices.Sort(sent)
 		if want := []int{0, 6, 6}; !slices.Equal(sent, want) {
 			t.Errorf("segments of %v octets answer, want %v", sent, want)
+		}
+	})
+}
+
+// A steppedLink's reader waits for a step with each batch of what is no TCP.
+type steppedLink struct {
+	Link
+	step chan bool
+}
+
+func (l *steppedLink) ReadBatch(bufs [][]byte) (int, error) {
+	n, err := l.Link.ReadBatch(bufs)
+	if n > 0 && len(bufs[0]) == 1 {
+		<-l.step
+	}
+	return n, err
+}
+
+// Where a batch was full, one who writes comes after the next one; and does not wait for
+// it where there is none.
+func TestWritersComeAfterABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := MemoryPair(addrA, addrB, 1500)
+		link := &steppedLink{Link: la, step: make(chan bool)}
+		a, b := NewHost(link), NewHost(lb)
+		defer a.Close()
+		defer b.Close()
+		var clients []*Conn
+		for range 2 {
+			c, _, stop, err := connected(a, b, "tcp", "192.0.2.2:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stop()
+			clients = append(clients, c.(*Conn))
+		}
+		time.Sleep(time.Second) // whoever led while connecting has gone
+		go io.Copy(io.Discard, clients[0])
+		synctest.Wait()
+		arrive := func(n int) {
+			for range n {
+				lb.WriteBatch([]Outgoing{{Dst: addrA, Header: []byte{0}}})
+			}
+			synctest.Wait()
+		}
+		read := func() {
+			link.step <- true
+			synctest.Wait()
+		}
+		write := func() (done *atomic.Bool) {
+			done = new(atomic.Bool)
+			go func() {
+				clients[1].Write([]byte("x"))
+				done.Store(true)
+			}()
+			synctest.Wait()
+			return done
+		}
+		arrive(1) // keeps the leader busy, so that the rest comes in full batches
+		arrive(3 * readBatch)
+		read()
+		if !write().Load() {
+			t.Error("one who writes waits for the first full batch")
+		}
+		read()
+		done := write()
+		if done.Load() {
+			t.Error("after one full batch, one who writes comes before the next")
+		}
+		read()
+		if !done.Load() {
+			t.Error("he comes not even after the next")
+		}
+		read()
+		if !write().Load() {
+			t.Error("he waits for a batch, and nothing arrives any more")
 		}
 	})
 }
