@@ -31,7 +31,7 @@ func newBuffers() [][]byte {
 
 // input hands a batch of packets to their connections, and only then sends
 // what they owe, so that ACKs are put together (RFC 9293, MUST-58 and 59). Where it wakes
-// some to go on with each other, they come first: their answers take the ACKs along.
+// several who may still send, those come first: what they send takes the ACKs along.
 func (h *Host) input(packets [][]byte) {
 	if len(packets) == 0 {
 		return

@@ -63,7 +63,7 @@ func (h *Host) release(p *port) {
 }
 
 // mostWaiting is how many connections in TIME-WAIT keep their ports to themselves.
-const mostWaiting = 250
+const mostWaiting = 100
 
 // enterTimeWait notes that a connection is in TIME-WAIT now, unless it has given
 // way already.

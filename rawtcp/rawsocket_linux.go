@@ -93,11 +93,12 @@ func (f *rawFamily) unpass(port uint16) {
 }
 
 // refilter fits the filter to the ports. A new filter costs as much as a whole
-// connection, so it is fitted the more roughly the more ports there are, and
-// seldom: then most new ports pass already.
+// connection, so beyond a few ports it is fitted the more roughly the more there are,
+// and seldom: then most new ports pass already.
 func (f *rawFamily) refilter() {
+	const few = 32
 	n := len(f.ports)
-	f.filter(mergeRanges(f.ports, min(max(maxRanges*maxRanges/max(n, 1), 1), maxRanges)))
+	f.filter(mergeRanges(f.ports, min(max(few*few/max(n, 1), 1), maxRanges)))
 	f.most = n
 }
 
