@@ -17,6 +17,10 @@ var (
 // hosts are two machines with nothing but a memory between them.
 func hosts(t *testing.T) (a, b *Host) {
 	la, lb := MemoryPair(addrA, addrB, 1500)
+	return hostsOn(t, la, lb)
+}
+
+func hostsOn(t *testing.T, la, lb Link) (a, b *Host) {
 	a, b = NewHost(la), NewHost(lb)
 	t.Cleanup(func() {
 		a.Close()

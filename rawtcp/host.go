@@ -52,7 +52,7 @@ type Host struct {
 	leader    *cond        // what the one who reads it waits on; nil: nothing
 	followers []*cond      // those that somebody is blocked on
 	waking    int          // how many were woken and are not here yet
-	behind    bool         // the last batch was full
+	behind    bool         // the last batch was full: more may be there
 	hasRead   sync.Cond    // a batch is
 	writers   sync.Mutex   // one of them at a time waits for it
 	watch     *time.Timer  // makes the host itself read where nobody does

@@ -80,7 +80,7 @@ func (h *Host) receive(c *cond) {
 	}
 	for !h.due.IsZero() && !h.closed {
 		h.link.Wake()
-		if full := h.read(c); !full || time.Since(h.due) > mostLate {
+		if h.read(c); !h.behind || time.Since(h.due) > mostLate {
 			h.expire()
 		}
 	}
@@ -90,8 +90,8 @@ func (h *Host) receive(c *cond) {
 	}
 }
 
-// read reads a batch, without the lock, and reports whether more may be there.
-func (h *Host) read(c *cond) (full bool) {
+// read reads a batch, without the lock, and serves its packets.
+func (h *Host) read(c *cond) {
 	h.leader = c
 	h.turns.Add(1)
 	bufs := h.bufs[:h.atOnce]
@@ -99,14 +99,12 @@ func (h *Host) read(c *cond) (full bool) {
 	n, err := h.link.ReadBatch(bufs)
 	h.mu.Lock()
 	h.leader = nil
-	full = n == len(bufs)
-	h.behind = full
+	h.behind = n == len(bufs)
 	h.input(bufs[:n])
 	h.hasRead.Signal()
 	if err != nil {
 		h.fail(err)
 	}
-	return full
 }
 
 // lockToWrite locks the host for one who writes. Where more has arrived than one batch

@@ -15,7 +15,12 @@ import (
 
 // pairs are connections between two hosts: the clients and the servers.
 func pairs(t *testing.T, n int) (clients, servers []*Conn) {
-	a, b := hosts(t)
+	la, lb := MemoryPair(addrA, addrB, 1500)
+	return pairsOn(t, la, lb, n)
+}
+
+func pairsOn(t *testing.T, la, lb Link, n int) (clients, servers []*Conn) {
+	a, b := hostsOn(t, la, lb)
 	for range n {
 		c, s, stop, err := connected(a, b, "tcp", "192.0.2.2:0")
 		if err != nil {
@@ -172,18 +177,7 @@ func TestThoseWokenAnswerTogether(t *testing.T) {
 		la, lb := MemoryPair(addrA, addrB, 1500)
 		link := &busyLink{Link: la, token: make(chan bool, 1)}
 		link.token <- true
-		a, b := NewHost(link), NewHost(lb)
-		defer a.Close()
-		defer b.Close()
-		var clients, servers []*Conn
-		for range 3 {
-			c, s, stop, err := connected(a, b, "tcp", "192.0.2.2:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer stop()
-			clients, servers = append(clients, c.(*Conn)), append(servers, s.(*Conn))
-		}
+		clients, servers := pairsOn(t, link, lb, 3)
 		time.Sleep(time.Second) // whoever led while connecting has gone
 		go io.Copy(io.Discard, clients[0])
 		synctest.Wait()
@@ -199,7 +193,8 @@ func TestThoseWokenAnswerTogether(t *testing.T) {
 			servers[1+i].Write(make([]byte, 2*1448))
 		}
 		var sent []int
-		a.mu.Lock()
+		h := clients[0].host
+		h.mu.Lock()
 		for _, c := range clients[1:] {
 			c.watch.tap = func(e *Event) {
 				if e.Sent {
@@ -207,7 +202,7 @@ func TestThoseWokenAnswerTogether(t *testing.T) {
 				}
 			}
 		}
-		a.mu.Unlock()
+		h.mu.Unlock()
 		link.token <- true
 		synctest.Wait()
 		slices.Sort(sent)
@@ -237,18 +232,7 @@ func TestWritersComeAfterABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		la, lb := MemoryPair(addrA, addrB, 1500)
 		link := &steppedLink{Link: la, step: make(chan bool)}
-		a, b := NewHost(link), NewHost(lb)
-		defer a.Close()
-		defer b.Close()
-		var clients []*Conn
-		for range 2 {
-			c, _, stop, err := connected(a, b, "tcp", "192.0.2.2:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer stop()
-			clients = append(clients, c.(*Conn))
-		}
+		clients, _ := pairsOn(t, link, lb, 2)
 		time.Sleep(time.Second) // whoever led while connecting has gone
 		go io.Copy(io.Discard, clients[0])
 		synctest.Wait()
