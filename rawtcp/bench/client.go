@@ -55,6 +55,8 @@ func client(args []string) error {
 	n := flags.Int64("n", 0, "how many octets, round trips or connections")
 	idle := flags.Int("idle", 0, "connections that are open beside, and idle")
 	active := flags.Int("active", 1, "connections that share an upload")
+	slow := flags.Bool("slow", false, "begin with slow start, where that is left out")
+	goroutines := flags.Bool("goroutines", false, "let goroutines wait, where one loop does all")
 	to := flags.String("peer", "", "the far end's address")
 	profile := flags.String("profile", "", "write a CPU profile to this file")
 	flags.Parse(args)
@@ -73,7 +75,7 @@ func client(args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	t := task{*job, *n, *idle, *active, peer}
+	t := task{*job, *n, *idle, *active, *slow, *goroutines, peer}
 	var do func() error
 	var end func()
 	if open, ok := leasts[*name]; ok {
@@ -101,6 +103,8 @@ type task struct {
 	job          string
 	n            int64 // octets, round trips or connections
 	idle, active int   // connections
+	slow         bool  // least only: begin with slow start
+	goroutines   bool  // least only: let goroutines wait
 	peer         netip.Addr
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"runtime"
+	"sync"
 	"time"
 
 	"rawnc/rawtcp"
@@ -14,8 +16,8 @@ import (
 // leasts are the contenders that do the least which any TCP over a rawtcp.Link
 // must do: they bound it. Nobody should use them, for they have no congestion
 // control, no reassembly and no TIME-WAIT, and what is lost is sent again when
-// nothing has come for a while. One loop, which needs no lock, serves all connections
-// and knows what they are for. Like TCP they put the application's octets into memory
+// nothing has come for a while. One loop serves all connections and knows what they
+// are for; unless goroutines use them (see share). Like TCP they put the application's octets into memory
 // of their own until they are acknowledged, heed the peer's window, look at checksums,
 // and copy to the application what has arrived. The local ports have their guards
 // before the clock starts, and are taken again as soon as a connection is over.
@@ -52,6 +54,11 @@ type least struct {
 	over  func(*leastConn) // what to do when an exchange is over
 	left  int              // how many are to come
 	err   error
+	slow  bool // begin with slow start
+
+	mu      sync.Mutex // for all of this; the loop has it, but while it reads
+	reading bool
+	shared  bool // by goroutines, see share
 
 	mss    int          // octets of a full segment
 	block  int          // octets of a full block
@@ -72,7 +79,7 @@ type least struct {
 
 // prepareLeast is prepare for one of the leasts.
 func prepareLeast(open func() (rawtcp.Link, error), t task) (do func() error, end func(), err error) {
-	l := &least{start: time.Now(), heard: true, sink: make([]byte, chunk), mss: 1}
+	l := &least{start: time.Now(), heard: true, sink: make([]byte, chunk), mss: 1, slow: t.slow, shared: t.goroutines}
 	l.over = func(*leastConn) { l.left-- }
 	port, send, want := uint16(echoPort), 16, 16
 	atOnce, ports := t.active, t.active
@@ -118,6 +125,9 @@ func prepareLeast(open func() (rawtcp.Link, error), t task) (do func() error, en
 		}
 		l.free = append(l.free, local.Port())
 	}
+	if t.goroutines {
+		return func() error { return l.share(atOnce, t.n) }, l.end, nil
+	}
 	if t.active == 1 {
 		return func() error {
 			for range atOnce {
@@ -145,12 +155,13 @@ func prepareLeast(open func() (rawtcp.Link, error), t task) (do func() error, en
 }
 
 // connect opens a connection, and has it do an exchange.
-func (l *least) connect(send, want int) {
+func (l *least) connect(send, want int) *leastConn {
 	l.iss += 1 << 20
 	c := &leastConn{local: l.free[0], iss: l.iss}
 	l.free, l.ports[c.local] = l.free[1:], c
 	l.packet(c, stack.SYN, -1, nil)
 	l.exchange(c, send, want)
+	return c
 }
 
 func (l *least) conns() iter.Seq[*leastConn] {
@@ -184,13 +195,19 @@ func (l *least) run() error {
 	}
 	timer := time.AfterFunc(silence, l.link.Wake)
 	defer timer.Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for some := len(bufs); ; {
 		l.now = uint32(time.Since(l.start).Milliseconds())
 		l.send()
 		if l.left == 0 || l.err != nil {
 			return l.err
 		}
+		l.reading = true
+		l.mu.Unlock()
 		n, err := l.link.ReadBatch(bufs[:some])
+		l.mu.Lock()
+		l.reading = false
 		if err != nil {
 			return err
 		}
@@ -213,6 +230,11 @@ func (l *least) run() error {
 			}
 		}
 		some = min(max(leastBatch/largest, 1), len(bufs))
+		if l.shared { // what they do now leaves together
+			l.mu.Unlock()
+			runtime.Gosched()
+			l.mu.Lock()
+		}
 	}
 }
 

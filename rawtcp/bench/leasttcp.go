@@ -25,6 +25,7 @@ type leastConn struct {
 	una, nxt, end int  // SND.UNA, SND.NXT, and how many octets the application has sent
 	base          int  // where blocks start
 	blocks        [][]byte
+	turn          chan struct{} // of the goroutine that waits for the exchange
 }
 
 // receive takes a packet.
@@ -141,7 +142,11 @@ func (l *least) push(c *leastConn) bool {
 		if l.route.Offload == 0 {
 			payload = payload[:min(len(payload), l.mss)]
 		}
-		if usable := max(c.una+c.window-c.nxt, 0); usable < len(payload) {
+		window := c.window
+		if l.slow {
+			window = min(window, 10*l.mss+c.una) // RFC 6928, and RFC 5681, section 3.1
+		}
+		if usable := max(c.una+window-c.nxt, 0); usable < len(payload) {
 			if c.nxt > c.una { // full segments, while an ACK is to come
 				usable -= usable % l.mss
 			}

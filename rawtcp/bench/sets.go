@@ -54,21 +54,23 @@ var allSets = map[string]set{
 	"many": {
 		title: "many connections (TSO and GSO on, GRO off), in proportion to one",
 		jobs:  []string{"up"},
-		names: []string{"raw", "raw beside 100 idle", "raw beside 10000 idle", "raw by 10000", "least raw", "least by 10000"},
+		names: []string{"raw", "raw beside 100 idle", "raw beside 10000 idle", "raw by 10000", "least raw", "least by 10000", "least slow by 10000"},
 	},
 	"lat": {
 		title: "latency and connections (ping-pong with the ends on a core each)",
 		jobs:  []string{"pp", "conn1", "conn64"},
-		names: []string{"kernel", "raw", "packet", "least raw", "least packet", "gvisor"},
+		names: []string{"kernel", "raw", "packet", "least raw", "least packet", "least goroutines", "gvisor"},
 	},
 }
 
-// crowds are the contenders of the set "many".
-var crowds = map[string][]string{
+// variants are contenders with further flags.
+var variants = map[string][]string{
 	"raw beside 100 idle":   {"-contender", "raw", "-idle", "100"},
 	"raw beside 10000 idle": {"-contender", "raw", "-idle", "10000"},
 	"raw by 10000":          {"-contender", "raw", "-active", "10000"},
 	"least by 10000":        {"-contender", "least raw", "-active", "10000"},
+	"least slow by 10000":   {"-contender", "least raw", "-active", "10000", "-slow"},
+	"least goroutines":      {"-contender", "least raw", "-goroutines"},
 }
 
 // times is how often a job that is no transfer is done.
@@ -107,7 +109,7 @@ func (set set) run(ctx context.Context, s *settings) (done []comparison, err err
 		}
 		names := slices.DeleteFunc(slices.Clone(set.names), func(n string) bool {
 			return job == "down" && strings.HasSuffix(n, "pcap") || // a capture is a matter of sending here
-				job == "pp" && strings.HasPrefix(n, "least")
+				job == "pp" && strings.HasPrefix(n, "least") || job != "conn64" && n == "least goroutines"
 		})
 		results, err := b.interleave(ctx, job, names)
 		if err != nil {
@@ -211,7 +213,7 @@ func (b *network) once(ctx context.Context, job, name string) (result, error) {
 	if program == "nc" || program == "rawnc" {
 		return b.netcat(ctx, program, options, job, n)
 	}
-	who := crowds[name]
+	who := variants[name]
 	if who == nil {
 		who = []string{"-contender", name}
 	}
