@@ -94,7 +94,7 @@ func (c *Conn) ecnEchoed(now time.Time, seg *Segment, flight int) {
 	if e.reacted && e.end.Less(c.snd.una) {
 		e.reacted = false
 	}
-	if !e.echoed || e.reacted || c.loss.recovering || c.loss.timedOut {
+	if !e.echoed || e.reacted || c.loss.recovering || c.loss.timedOut || c.state == StateTimeWait { // which has nothing to send
 		return
 	}
 	if c.cc.cwnd <= c.cc.mss {

@@ -253,6 +253,23 @@ func TestECEDownToOneSegment(t *testing.T) {
 	}
 }
 
+// Nothing waits for it in TIME-WAIT.
+func TestECEInTimeWait(t *testing.T) {
+	d := marking(t, stack.Config{})
+	d.writeN(1000)
+	d.expect("PSH,ACK", seq(1), length(1000))
+	d.wait(rtt)
+	d.send("ACK,ECE", seq(1), ack(1001))
+	d.same("cwnd", cwnd(d), 1000)
+	d.closeWrite()
+	d.expect("FIN,ACK", seq(1001))
+	d.send("FIN,ACK", seq(1), ack(1002))
+	d.expect("ACK", seq(1002), ack(2))
+	d.send("ACK,ECE", seq(2), ack(1002))
+	d.state(stack.StateTimeWait)
+	d.ok(d.c.Check())
+}
+
 // One segment alone says CWR, where the link cuts.
 func TestCWRIsNotCut(t *testing.T) {
 	d := marking(t, stack.Config{Congestion: stack.NewReno, Offload: 60000})
