@@ -34,9 +34,7 @@ func TestWhatHasArrivedIsNotMissing(t *testing.T) {
 			la, lb := MemoryPair(addrA, addrB, 1500)
 			link := &busyLink{Link: la, token: make(chan bool, 1)}
 			link.token <- true
-			a, b := NewHost(link), NewHost(lb)
-			defer a.Close()
-			defer b.Close()
+			a, b := hostsOn(t, link, lb)
 			l, err := (&ListenConfig{Host: b}).Listen(t.Context(), "tcp", "192.0.2.2:0")
 			if err != nil {
 				t.Fatal(err)
@@ -122,9 +120,7 @@ func TestSlowLinkHoldsNobodyUp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				la, lb := MemoryPair(addrA, addrB, 1500)
 				link := &slowLink{Link: la, token: make(chan bool), went: make(chan string, 10)}
-				a, b := NewHost(link), NewHost(lb)
-				defer a.Close()
-				defer b.Close()
+				a, b := hostsOn(t, link, lb)
 				var conns [2]*Conn
 				for i := range conns {
 					c, _, _, err := connected(a, b, "tcp", "192.0.2.2:0")

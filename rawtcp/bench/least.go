@@ -13,14 +13,15 @@ import (
 	"rawnc/stack"
 )
 
-// leasts are the contenders that do the least which any TCP over a rawtcp.Link
-// must do: they bound it. Nobody should use them, for they have no congestion
-// control, no reassembly and no TIME-WAIT, and what is lost is sent again when
-// nothing has come for a while. One loop serves all connections and knows what they
-// are for; unless goroutines use them (see share). Like TCP they put the application's octets into memory
-// of their own until they are acknowledged, heed the peer's window, look at checksums,
-// and copy to the application what has arrived. The local ports have their guards
-// before the clock starts, and are taken again as soon as a connection is over.
+// leasts are the contenders that do the least which any TCP over a rawtcp.Link must
+// do: they bound it. Nobody should use them, for they have no congestion control, no
+// reassembly and no TIME-WAIT, and what is lost is sent again when nothing has come
+// for a while. One loop serves all connections and knows what they are for; unless
+// goroutines use them (see share). Like TCP they put the application's octets into
+// memory of their own until they are acknowledged, heed the peer's window, look at
+// checksums, and copy to the application what has arrived. The local ports have
+// their guards before the clock starts, and are taken again as soon as a connection
+// is over.
 var leasts = map[string]func() (rawtcp.Link, error){
 	"least raw":    rawtcp.RawLink,
 	"least packet": rawtcp.PacketLink,
@@ -103,7 +104,7 @@ func prepareLeast(open func() (rawtcp.Link, error), t task) (do func() error, en
 				l.exchange(c, 1, 1)
 				return
 			}
-			l.free, l.ports[c.local] = append(l.free, c.local), nil
+			l.release(c)
 			if l.left--; l.left >= atOnce {
 				l.connect(send, want)
 			}
@@ -163,6 +164,9 @@ func (l *least) connect(send, want int) *leastConn {
 	l.exchange(c, send, want)
 	return c
 }
+
+// release forgets a connection that is over: its port can be taken again.
+func (l *least) release(c *leastConn) { l.free, l.ports[c.local] = append(l.free, c.local), nil }
 
 func (l *least) conns() iter.Seq[*leastConn] {
 	return func(yield func(*leastConn) bool) {

@@ -10,7 +10,7 @@ func (l *least) share(goroutines int, n int64) error {
 			c.turn <- struct{}{}
 			return
 		}
-		l.free, l.ports[c.local] = append(l.free, c.local), nil
+		l.release(c)
 		l.left--
 	}
 	var begun atomic.Int64
