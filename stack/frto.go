@@ -63,8 +63,9 @@ func (c *Conn) judgeTimeout(n int, d *delivered, duplicate bool) {
 }
 
 // spuriousTimeout takes back what the timeout did. The window is what it was, but is
-// reached by slow start, so that an ACK of much lets go no burst (RFC 4015). That
-// the round trip is longer, the samples say by themselves.
+// reached by slow start, so that an ACK of much lets go no burst (RFC 4015), and
+// holds a segment: what showed it may have been smaller. That the round trip is
+// longer, the samples say by themselves.
 func (c *Conn) spuriousTimeout(n int, d *delivered) {
 	f := &c.loss.frto
 	c.board.unmarkLost()
@@ -72,7 +73,7 @@ func (c *Conn) spuriousTimeout(n int, d *delivered) {
 	if c.cc.ssthresh > 0 {
 		c.cc.ssthresh = max(c.cc.ssthresh, f.flight)
 	}
-	c.cc.cwnd = min(c.cc.cwnd, c.flight()+min(n, c.cc.initial))
+	c.cc.cwnd = min(c.cc.cwnd, max(c.flight()+min(n, c.cc.initial), c.cc.mss))
 	f.step = frtoOff
 	c.loss.timedOut, c.loss.seenRecover = false, false
 	c.loss.rack.order = d.latest.order // the retransmission overtook the rest, and proves nothing

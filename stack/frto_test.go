@@ -130,6 +130,25 @@ func TestSpuriousTimeoutOfSmallSegments(t *testing.T) {
 	d.expectNothing()
 }
 
+// The window that a spurious timeout leaves holds a segment, however small those
+// were that showed it.
+func TestSpuriousTimeoutLeavesRoomForASegment(t *testing.T) {
+	d := established(t, stack.Config{NoDelay: true})
+	for _, n := range []int{1000, 10, 10} {
+		d.writeN(n)
+		d.expect("PSH,ACK", length(n))
+	}
+	d.expectAfter(firstRTO, "ACK", seq(1), length(1000), why(stack.ReasonRetransmitTimeout, 1))
+	d.writeN(10)
+	d.expectNothing()
+	d.acks(1001)
+	d.expect("PSH,ACK", seq(1021), length(10), why(stack.ReasonForwardRTO))
+	d.acks(1011)
+	d.acks(1031)
+	d.writeN(1000)
+	d.expect("PSH,ACK", seq(1031), length(1000))
+}
+
 // Section 3.1: with SACK, what arrives of old shows it, in whatever order.
 func TestSpuriousTimeoutBySACK(t *testing.T) {
 	d := timedOut(t, sackOK())

@@ -42,6 +42,7 @@ func (c *Conn) next(now time.Time, seg *Segment) (Reason, bool) {
 	if r, ok := c.nextData(now, seg); ok {
 		return r, true
 	}
+	c.owed.override = false // something else holds the data back: the timer runs anew
 	if r, ok := c.nextProbe(now, seg); ok {
 		return r, true
 	}

@@ -139,7 +139,7 @@ func (c *Conn) armTimers(now time.Time) {
 	c.armRetransmit(now, outstanding && !closedWindow)
 	switch {
 	case closedWindow && (outstanding || waiting),
-		!outstanding && waiting && c.state.Synchronized() && !c.owed.override:
+		!outstanding && waiting && c.state.Synchronized():
 		if !c.timers.armed(timerPersist) && !c.owed.probe {
 			wait := c.rtt.backedOff(c.probes)
 			if c.cfg.Cork && !closedWindow {
