@@ -265,7 +265,7 @@ func (h *Host) configure(cfg stack.Config, id pair, route Route, now time.Time) 
 	}
 	cfg.Pool = &h.pool
 	cfg.IPv6 = id.local.Addr().Is6()
-	cfg.ISS = stack.ISN(h.secret, id.local, id.remote, now)
+	cfg.ISS = stack.ISN(h.secret, id.local, id.remote, h.clock(now))
 	cfg.TSOffset = stack.TimestampOffset(h.secret, id.local, id.remote)
 	return cfg
 }

@@ -36,7 +36,7 @@ func (c *Conn) at(now time.Time) time.Time {
 	if c.held != nil {
 		now = c.held.since
 	}
-	return now.Add(-c.thought)
+	return c.host.clock(now).Add(-c.thought)
 }
 
 // hold gives a segment to the gate, and goes on when it has decided.

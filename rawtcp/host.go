@@ -25,7 +25,8 @@ import (
 // Host is a machine's TCP on a link: all its connections and listeners.
 type Host struct {
 	link   Link
-	secret [32]byte // of the initial sequence numbers
+	secret [32]byte  // of the initial sequence numbers
+	epoch  time.Time // see clock
 
 	mu        lock // serve: ring
 	closed    bool
@@ -77,6 +78,7 @@ func NewHost(link Link) *Host {
 		conns:       make(map[pair]*Conn),
 		ports:       make(map[netip.AddrPort]*port),
 		out:         new(outbox),
+		epoch:       time.Now(),
 	}
 	h.sent.L = &h.mu
 	h.hasRead.L = &h.mu
@@ -94,6 +96,11 @@ func NewHost(link Link) *Host {
 	h.watch = time.AfterFunc(h.patience, h.standIn)
 	return h
 }
+
+// clock is a time as the connections read it: by the clock that nobody sets, for
+// timestamps and initial sequence numbers must not go back (RFC 7323, section 5.4;
+// RFC 6528, section 3).
+func (h *Host) clock(now time.Time) time.Time { return h.epoch.Add(now.Sub(h.epoch)) }
 
 // Close ends all connections with a RST, all listeners, and the link.
 func (h *Host) Close() error {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"rawnc/rawtcp/wire"
 	"rawnc/stack"
@@ -214,6 +215,28 @@ func until(h *Host, done func() bool) {
 
 // A listener that has closed turns others away, though the connection that it
 // accepted lives on.
+// Somebody sets the machine's clock back: the timestamps and the initial sequence
+// numbers go on (RFC 7323, section 5.4; RFC 6528, section 3).
+func TestTheClockIsSetBack(t *testing.T) {
+	h, _ := hosts(t)
+	id := pair{netip.AddrPortFrom(addrA, 1000), netip.AddrPortFrom(addrB, 2000)}
+	c := newConn(h, stack.Config{}, id, nil)
+	before := time.Now()
+	after := before.Add(time.Millisecond)
+	wall := (*uint64)(unsafe.Pointer(&after)) // nobody else makes a time.Time with two readings that differ
+	*wall -= 3600 << 30
+	if after.Sub(before) != time.Millisecond || after.Unix() > before.Unix()-3599 {
+		t.Fatalf("package time keeps its readings otherwise: %v is to be %v, an hour before", after, before)
+	}
+	if ticks := c.at(after).UnixMilli() - c.at(before).UnixMilli(); ticks != 1 {
+		t.Errorf("in a millisecond, timestamps go on by %d", ticks)
+	}
+	isn := func(now time.Time) stack.Seq { return h.configure(stack.Config{}, id, Route{}, now).ISS }
+	if ticks := isn(after).Sub(isn(before)); ticks != 250 {
+		t.Errorf("in a millisecond, initial sequence numbers go on by %d", ticks)
+	}
+}
+
 func TestClosedListenerRefuses(t *testing.T) {
 	a, b := hosts(t)
 	c, _, stop, err := connected(a, b, "tcp", "192.0.2.2:80")
