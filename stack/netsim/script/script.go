@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"rawnc/stack/fault"
@@ -93,7 +94,7 @@ func Parse(name, source string) (*Script, error) {
 		}
 	}
 	for i, line := range strings.Split(source, "\n") {
-		line = strings.TrimRight(line, " \t\r")
+		line = strings.TrimRightFunc(line, unicode.IsSpace)
 		if open != nil && line != "" && (line[0] == ' ' || line[0] == '\t') {
 			*open = joinLines(*open, strings.TrimSpace(line))
 			continue

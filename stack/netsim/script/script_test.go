@@ -341,6 +341,8 @@ func FuzzScript(f *testing.F) {
 		}
 		f.Add(string(source))
 	}
+	f.Add("title:\n \f\n")
+	f.Add("title: x\ntitle-zh: 中文\n \u00a0\n")
 	f.Add("title: x\nclient has no stack\nclient sends SYN,FIN seq 4294967295 sack 1 to 2 65000 octets\nserver crashes\nwait 1000h")
 	f.Fuzz(func(t *testing.T, source string) {
 		s, err := script.Parse("fuzz", source)
