@@ -18,23 +18,13 @@ func langFlag() cli.Flag {
 	return stringFlag("lang", "speak English or Chinese: `en|zh`; without it, as the locale says")
 }
 
-// chooseLanguage sets the language that --lang names or, without it, that of the
-// locale. It is wanted before the flags are read, for what is wrong with them
-// and for their help.
-func chooseLanguage(args []string) error {
-	lang = localeLanguage()
-	for i, arg := range args {
-		if arg == "--" {
-			break
+// chooseLanguage sets the language that --lang names.
+func chooseLanguage(flags [][]string) error {
+	for _, f := range flags {
+		if f[0] != "--lang" {
+			continue
 		}
-		name, joined := strings.CutPrefix(arg, "--lang=")
-		if !joined {
-			if arg != "--lang" || i+1 == len(args) {
-				continue
-			}
-			name = args[i+1]
-		}
-		switch name {
+		switch name := f[1]; name {
 		case "en":
 			lang = words.English
 		case "zh":

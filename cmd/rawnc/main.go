@@ -22,15 +22,13 @@ func main() {
 }
 
 func run(args []string) error {
-	if err := chooseLanguage(args); err != nil {
-		return err
-	}
+	lang = localeLanguage()
 	app := newApp()
-	translate(app)
 	args, err := arrange(app, args)
 	if err != nil {
 		return err
 	}
+	translate(app)
 	return app.Run(args)
 }
 
