@@ -188,11 +188,12 @@ func (p *player) play(s *script.Script, capture *reference.Capture) error {
 	if p.writing == nil {
 		return p.playJSON(capture)
 	}
-	about := fmt.Sprintf("%s\n\n%s\n\n", s.Title.In(lang.Tag.String()), words.Wrap(s.About.In(lang.Tag.String()), 80, ""))
+	title, about := printable(s.Title.In(lang.Tag.String())), printable(s.About.In(lang.Tag.String()))
+	head := fmt.Sprintf("%s\n\n%s\n\n", title, words.Wrap(about, 80, ""))
 	if p.pace != nil {
-		about += fmt.Sprintln(lang.Text("It is played at reading speed: with --fast at once"))
+		head += fmt.Sprintln(lang.Text("It is played at reading speed: with --fast at once"))
 	}
-	if err := p.say(about + p.Legend(lang)); err != nil {
+	if err := p.say(head + p.Legend(lang)); err != nil {
 		return err
 	}
 	for i, r := range capture.Records {
