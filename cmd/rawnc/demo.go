@@ -28,7 +28,7 @@ func demoCommand() *cli.Command {
 		Name:      "demo",
 		Usage:     "play a scenario of the catalogue, or a script, on a simulated network: no root, no network",
 		ArgsUsage: "[NAME | FILE]",
-		Action:    demo,
+		Action:    piped(demo),
 		Flags: []cli.Flag{
 			boolFlag("list", "list the catalogue"),
 			boolFlag("fast", "play at once, not at reading speed, as a file or a pipe always gets it"),

@@ -27,7 +27,7 @@ func explainCommand() *cli.Command {
 		ArgsUsage: "FILE",
 		Description: "FILE is a pcap or pcapng, perhaps compressed with gzip; - is standard input. " +
 			"Nothing is sent, and no privilege is needed.",
-		Action: explainFile,
+		Action: piped(explainFile),
 		Flags: []cli.Flag{
 			verboseFlag(),
 			&cli.StringFlag{Name: "format", Value: "text", Usage: "`text|ladder|json`; json is one object a segment, a line each"},
@@ -118,7 +118,7 @@ func explainFile(c *cli.Context) (err error) {
 	}
 	switch {
 	case errors.Is(err, syscall.EPIPE):
-		return exitCode(128 + int(syscall.SIGPIPE)) // whoever read the output has gone
+		return err
 	case err == pcapin.ErrCut && x.frames == 0:
 		return x.noCapture(name, err)
 	case err == pcapin.ErrCut:

@@ -298,24 +298,25 @@ func openCapture(t *testing.T, name string) *pcapin.Reader {
 }
 
 // Who reads the output may go before its end.
-func TestExplainIntoAClosedPipe(t *testing.T) {
+func TestOutputIntoAClosedPipe(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "many.pcap")
 	manyConnections(t, name, 2000, 7)
-	for _, format := range []string{"text", "ladder", "json"} {
-		cmd := exec.Command("rawnc", "explain", "--format", format, name)
-		var stderr strings.Builder
-		cmd.Stderr = &stderr
-		stdout, err := cmd.StdoutPipe()
+	for _, args := range [][]string{
+		{"explain", name}, {"explain", "--format", "ladder", name}, {"explain", "--format", "json", name},
+		{"demo"}, {"demo", "--format", "json"}, {"demo", "--pcap", "-"},
+	} {
+		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		stdout.Close()
-		cmd.Wait()
+		r.Close()
+		cmd := exec.Command("rawnc", args...)
+		var stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = w, &stderr
+		cmd.Run()
+		w.Close()
 		if code := cmd.ProcessState.ExitCode(); code != 141 || stderr.Len() > 0 {
-			t.Errorf("%s: exit code %d, stderr %q", format, code, stderr.String())
+			t.Errorf("%q: exit code %d, stderr %q", args, code, stderr.String())
 		}
 	}
 }

@@ -2,17 +2,32 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
+	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"rawnc/stack/explain"
 	"rawnc/stack/explain/words"
 )
+
+// piped is an action of which nothing is left to say when whoever reads its output
+// has gone: it ends as from SIGPIPE.
+func piped(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		err := action(c)
+		if errors.Is(err, syscall.EPIPE) {
+			return exitCode(128 + int(syscall.SIGPIPE))
+		}
+		return err
+	}
+}
 
 // An output is how explain writes to standard output.
 type output interface {
