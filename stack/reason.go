@@ -67,6 +67,7 @@ type Verdict uint8
 const (
 	VerdictAccepted        Verdict = iota
 	VerdictOutOfOrder              // held until what lies before it arrives
+	VerdictTooManyGaps             // as VerdictOutOfOrder, but more runs are not held: discarded
 	VerdictOldData                 // received before: discarded, acknowledged again
 	VerdictOutsideWindow           // discarded, answered with an ACK
 	VerdictPAWS                    // an old duplicate, by its timestamp (RFC 7323)

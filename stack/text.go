@@ -50,6 +50,9 @@ func (c *Conn) textArrived(now time.Time, seg *Segment) {
 			c.rcv.quick = max(c.rcv.quick, quickACKs)
 		}
 		c.verdict = VerdictOutOfOrder
+		if !ok {
+			c.verdict = VerdictTooManyGaps
+		}
 		c.owed.dups++
 		return
 	case hole: // part of a hole is filled: say so at once (RFC 5681, section 4.2)

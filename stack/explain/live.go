@@ -146,6 +146,9 @@ func (t *telling) verdict(j *stack.Judgment) {
 	case stack.VerdictOutOfOrder:
 		t.mark("kept for later")
 		t.note("our stack keeps it until what lies before it arrives: it expects %v", expected)
+	case stack.VerdictTooManyGaps:
+		t.mark("discarded: too many gaps")
+		t.note("our stack discards it: it keeps no more pieces with gaps between them, and expects %v", expected)
 	case stack.VerdictOldData:
 		t.mark("discarded: old data")
 		t.note("our stack discards it and acknowledges again: everything before %v was received", expected)

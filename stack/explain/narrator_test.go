@@ -318,6 +318,7 @@ func live() *dialogue {
 	sent(d.client(psh|ack, 1, 1, "hello\n"), stack.ReasonData).SendError = errors.New("operation not permitted")
 	sent(d.wait(time.Second).client(psh|ack, 1, 1, "hello\n"), stack.ReasonRetransmitTimeout)
 	received(d.server(psh|ack, 5, 7, "4567"), stack.VerdictOutOfOrder, 1)
+	received(d.server(psh|ack, 12, 7, "c"), stack.VerdictTooManyGaps, 1)
 	sent(d.client(ack, 7, 1, ""), stack.ReasonDuplicateACK)
 	received(d.server(rst, 500, 0, ""), stack.VerdictBlindRST, 1)
 	sent(d.client(ack, 7, 1, ""), stack.ReasonChallengeACK)

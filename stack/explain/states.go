@@ -99,7 +99,7 @@ func (t *telling) arrives() bool {
 		return true
 	}
 	switch t.Live.Verdict.Verdict {
-	case stack.VerdictAccepted, stack.VerdictOutOfOrder, stack.VerdictReset, stack.VerdictAfterClose, stack.VerdictSpuriousTimeout:
+	case stack.VerdictAccepted, stack.VerdictOutOfOrder, stack.VerdictTooManyGaps, stack.VerdictReset, stack.VerdictAfterClose, stack.VerdictSpuriousTimeout:
 		return true
 	}
 	return false

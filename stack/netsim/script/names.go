@@ -80,6 +80,7 @@ func readReason(w *fault.Words) (stack.Reason, error) {
 var verdicts = names[stack.Verdict]{
 	{"accepted", stack.VerdictAccepted},
 	{"out-of-order", stack.VerdictOutOfOrder},
+	{"too-many-gaps", stack.VerdictTooManyGaps},
 	{"old-data", stack.VerdictOldData},
 	{"outside-window", stack.VerdictOutsideWindow},
 	{"PAWS", stack.VerdictPAWS},
