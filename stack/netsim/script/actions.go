@@ -169,7 +169,7 @@ func readNetworkAction(w *fault.Words) (func(*Run) error, error) {
 	at := *w
 	if _, err := w.ReadRule(); err != nil {
 		if at.Col() == w.Col() {
-			return nil, w.Expected("has, injects, tells, behaves, drops, duplicates, delays, corrupts or rejects")
+			return nil, w.Expected("has, injects, tells, behaves, drops, duplicates, delays, corrupts, marks or rejects")
 		}
 		return nil, err
 	}

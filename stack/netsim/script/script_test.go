@@ -266,7 +266,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"client has address 1.2.3":         `test:2:20: expected an IPv4 or IPv6 address, found "1.2.3"`,
 		"at noon client opens":             `test:2:4: expected a time such as 10ms, 1.5s or 2m, found "noon"`,
 		"wait":                             `test:2:5: expected a time such as 10ms, 1.5s or 2m, found the end of the line`,
-		"network breaks":                   `test:2:9: expected has, injects, tells, behaves, drops, duplicates, delays, corrupts or rejects, found "breaks"`,
+		"network breaks":                   `test:2:9: expected has, injects, tells, behaves, drops, duplicates, delays, corrupts, marks or rejects, found "breaks"`,
 		"network drops client":             `test:2:21: expected segment, SYN, SYN,ACK, ACK, data, FIN, RST or retransmission, found the end of the line`,
 		"network injects client FIM":       `test:2:24: expected flags such as SYN, SYN,ACK, PSH,ACK or none, found "FIM"`,
 		`client sends SYN fast-open "me"`:  `test:2:28: expected a cookie of 4 to 16 octets, found "me"`,
