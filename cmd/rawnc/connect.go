@@ -22,6 +22,7 @@ func connectCommand() *cli.Command {
 		HideHelpCommand: true,
 		Flags: append(commonFlags(),
 			stringFlag("p", "come from the local `PORT`", "source-port"),
+			stringFlag("w", "give up after `SECONDS` without a connection, or without anything moving on it"),
 			boolFlag("z", "connect and close, send nothing"),
 			boolFlag("lab", "connect inside a private network in which this machine's kernel serves HOST and PORT: needs no root and no internet"),
 			&cli.StringSliceFlag{Name: "fault", Usage: "do something to segments, as in `'drop out data 2'`, 'delay in ACK 1 by 50ms' or 'corrupt 5% of out data'; may be repeated (docs/scenarios.md)"},

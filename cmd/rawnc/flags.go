@@ -15,7 +15,6 @@ func commonFlags() []cli.Flag {
 		stringFlag("q", "quit `SECONDS` after standard input has ended and all of it is acknowledged; below 0: wait for the peer (the default)"),
 		stringFlag("s", "use the local `ADDRESS`"),
 		verboseFlag(),
-		stringFlag("w", "give up after `SECONDS` without a connection, or without anything moving on it"),
 
 		&cli.StringSliceFlag{Name: "send", Usage: "send `TEXT` in place of standard input, with Go's escapes (\\n); when it is repeated, each waits until the one before is acknowledged"},
 		boolFlag("no-wait", "with --send: wait for no acknowledgment"),

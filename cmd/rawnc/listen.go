@@ -22,6 +22,7 @@ func listenCommand() *cli.Command {
 			boolFlag("k", "when a connection has ended, wait for the next"),
 			boolFlag("l", "listen: rawnc listen always does, the flag is there for nc's sake"),
 			stringFlag("p", "the `PORT`, in place of the argument"),
+			stringFlag("w", "give up a connection after `SECONDS` without anything moving on it"),
 		),
 	}
 }
