@@ -4,8 +4,8 @@ import "time"
 
 // The fifth step of RFC 9293, section 3.10.7.4: the ACK, and what comes with it.
 
-// checkACK is the fifth step.
-func (c *Conn) checkACK(now time.Time, seg *Segment) bool {
+// checkACK is the fifth step. The window is SEG.WND, in octets.
+func (c *Conn) checkACK(now time.Time, seg *Segment, window int) bool {
 	if !seg.Flags.Has(ACK) {
 		c.verdict = VerdictNoACK
 		return false
@@ -30,7 +30,7 @@ func (c *Conn) checkACK(now time.Time, seg *Segment) bool {
 	c.heard = now
 	c.ts.update(seg, now)
 	c.acknowledged(now, seg)
-	c.windowArrived(seg)
+	c.windowArrived(seg, window)
 
 	switch {
 	case !c.finAcked():
@@ -144,13 +144,13 @@ func (c *Conn) measure(now time.Time, seg *Segment, d *delivered, n int) (rtt ti
 // section 3.10.7.4). A higher SEG.ACK shows a newer one too: a retransmission
 // tells of the window of now, though its SEG.SEQ is behind SND.WL1. Without it,
 // SND.UNA alone would move, and the right edge to where the peer never put it.
-func (c *Conn) windowArrived(seg *Segment) {
+func (c *Conn) windowArrived(seg *Segment, window int) {
 	if seg.Ack.Less(c.snd.una) ||
 		!(c.snd.wl1.Less(seg.Seq) || c.snd.wl2.Less(seg.Ack) || c.snd.wl1 == seg.Seq && c.snd.wl2 == seg.Ack) {
 		return
 	}
 	wasClosed := c.snd.wnd == 0
-	c.snd.wnd = int(seg.Window) << c.snd.shift
+	c.snd.wnd = window
 	c.snd.maxWnd = max(c.snd.maxWnd, c.snd.wnd)
 	c.snd.wl1, c.snd.wl2 = maxSeq(c.snd.wl1, seg.Seq), seg.Ack
 	switch {

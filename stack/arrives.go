@@ -188,13 +188,17 @@ func (c *Conn) establish() {
 // arrivesOtherwise is section 3.10.7.4: every state from SYN-RECEIVED on.
 func (c *Conn) arrivesOtherwise(now time.Time, seg *Segment) {
 	up := seg.Seq.Add(int(seg.Urgent)) // before anything is cut off
+	window := int(seg.Window)
+	if !seg.Flags.Has(SYN) { // RFC 7323, section 2.2
+		window <<= c.snd.shift
+	}
 	if c.duplicateSYN(seg) {
 		return
 	}
 	if !c.checkTimestamp(now, seg) || !c.checkSequence(now, seg) || !c.checkRST(now, seg) || !c.checkSYN(now, seg) {
 		return
 	}
-	if !c.checkACK(now, seg) {
+	if !c.checkACK(now, seg, window) {
 		return
 	}
 	if c.state == StateClosed || c.state == StateListen {
@@ -217,7 +221,6 @@ func (c *Conn) duplicateSYN(seg *Segment) bool {
 	}
 	if seg.Flags.Has(ACK) {
 		stripSYN(seg)
-		seg.Window >>= c.snd.shift // of a SYN: not scaled
 		return false
 	}
 	c.verdict = VerdictOldData
