@@ -24,13 +24,17 @@ type capture struct {
 	writing sync.Mutex  // to the file
 }
 
-func createCapture(name string) (*capture, error) {
+// createCapture creates the file, which must not be the one where received data goes.
+func createCapture(name string, out *os.File) (*capture, error) {
 	c := &capture{name: name, file: os.Stdout}
 	var err error
 	if name == "-" {
 		c.name = "on standard output"
 	} else if c.file, err = createFile(name); err != nil {
 		return nil, fmt.Errorf("--pcap: %w", err)
+	}
+	if sameFile(c.file, out) {
+		return nil, fmt.Errorf("--pcap %s is the file that what is received goes to: give another name", name)
 	}
 	c.w, err = pcapout.NewWriter(c.file, pcapout.FormatFor(name), pcapout.Meta{
 		CommandLine: commandLine(os.Args),
@@ -41,6 +45,14 @@ func createCapture(name string) (*capture, error) {
 		return nil, fmt.Errorf("--pcap: %w: nothing was sent; give a file that can be written", err)
 	}
 	return c, nil
+}
+
+// sameFile reports whether two files are one, of which each would overwrite what the
+// other has written. A device may be both.
+func sameFile(a, b *os.File) bool {
+	i, err := a.Stat()
+	j, failure := b.Stat()
+	return err == nil && failure == nil && i.Mode()&os.ModeDevice == 0 && os.SameFile(i, j)
 }
 
 // commandLine is the arguments as a shell takes them.

@@ -93,7 +93,7 @@ func connect(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	rec, err := newRecorder(o)
+	rec, err := newRecorder(o, out)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func listen(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	rec, err := newRecorder(o)
+	rec, err := newRecorder(o, out)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -75,8 +74,6 @@ func readOptions(c *cli.Context) (*options, error) {
 		return nil, errors.New("--pcap - takes standard output for the capture: say with --output FILE where what is received should go")
 	case o.pcap == "-" && term.IsTerminal(int(os.Stdout.Fd())):
 		return nil, errors.New("--pcap - would write the capture to the terminal: pipe it, as in rawnc ... --pcap - | wireshark -k -i -")
-	case o.pcap != "" && o.output != "" && filepath.Clean(o.pcap) == filepath.Clean(o.output):
-		return nil, fmt.Errorf("--pcap and --output are the same file %q: give each its own", o.pcap)
 	case o.noWait && !c.IsSet("send"):
 		return nil, errors.New("--no-wait goes with --send")
 	case o.step && o.quiz:

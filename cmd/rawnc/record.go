@@ -49,7 +49,8 @@ type recorder struct {
 	screen    *backlog       // of the log, where the quiz holds it up
 }
 
-func newRecorder(o *options) (*recorder, error) {
+// newRecorder makes one beside the file where received data goes.
+func newRecorder(o *options, out *os.File) (*recorder, error) {
 	r := &recorder{
 		narrator: explain.NewNarrator(lang.Tag),
 		text:     !o.quiet && !o.json, json: !o.quiet && o.json,
@@ -60,7 +61,7 @@ func newRecorder(o *options) (*recorder, error) {
 		},
 	}
 	if o.pcap != "" {
-		c, err := createCapture(o.pcap)
+		c, err := createCapture(o.pcap, out)
 		if err != nil {
 			return nil, err
 		}
