@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 
 	"github.com/urfave/cli/v2"
@@ -127,15 +128,17 @@ func connect(c *cli.Context) (err error) {
 	}
 	conn, err := dialer.DialContext(signals.ctx, o.network, to.String())
 	if err != nil {
+		var ended os.Signal
+		if signals.ctx.Err() != nil {
+			ended = <-signals.more // behind signals.end, it would end the program unsaid
+		}
 		signals.end()
 		step.stop()
-	}
-	switch {
-	case err != nil && signals.ctx.Err() != nil:
-		rec.say("%s: there is no connection yet; rawnc gives up", signalName(<-signals.more))
+		if ended == nil {
+			return explainDial(err, to, o)
+		}
+		rec.say("%s: there is no connection yet; rawnc gives up", signalName(ended))
 		return signals.exit()
-	case err != nil:
-		return explainDial(err, to, o)
 	}
 	connected <- conn.(*rawtcp.Conn)
 	s := &session{conn: conn.(*rawtcp.Conn), options: o, out: out, log: rec, signals: signals, step: step}
