@@ -36,7 +36,7 @@ type Conn struct {
 	tooBig            bool        // because the way may carry no packet of that size any more
 	linkErr           error
 	ipID              uint16
-	touched           bool // packets of the batch at hand were for it
+	touched           bool // it is in host.touched
 	leaving           bool // segments are on their way through the link, without the lock
 	owes              bool // more, since then
 	deadline          time.Time
@@ -85,10 +85,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 		if err := c.usable(&c.readBy); err != nil {
 			return 0, c.opError("read", err)
 		}
-		now := time.Now()
-		n, err := c.tcp.Read(c.at(now), b)
+		n, err := c.tcp.Read(c.at(time.Now()), b)
 		if n > 0 || len(b) == 0 {
-			h.flush(now, c) // perhaps a window update
+			h.flush(c) // perhaps a window update
 			return n, nil
 		}
 		if err == io.EOF {
@@ -122,14 +121,13 @@ func (c *Conn) write(b []byte, write func(time.Time, []byte) (int, error)) (int,
 		if err := c.usable(&c.writeBy); err != nil {
 			return written, c.opError("write", err)
 		}
-		now := time.Now()
-		n, err := write(c.at(now), b[written:])
+		n, err := write(c.at(time.Now()), b[written:])
 		written += n
 		if err != nil {
 			return written, c.opError("write", c.cause(err))
 		}
 		if n > 0 && !(written == len(b) && c.tcp.Together()) {
-			h.flush(now, c)
+			h.flush(c)
 		}
 		if written == len(b) {
 			return written, nil
@@ -158,9 +156,8 @@ func (c *Conn) CloseWrite() error {
 	if c.closed {
 		return c.opError("close", net.ErrClosed)
 	}
-	now := time.Now()
-	c.tcp.CloseWrite(c.at(now)) // once more does no harm
-	h.flush(now, c)
+	c.tcp.CloseWrite(c.at(time.Now())) // once more does no harm
+	h.flush(c)
 	if err := c.tcp.Err(); err != nil {
 		return c.opError("close", c.cause(err))
 	}
@@ -177,16 +174,12 @@ func (c *Conn) Close() error {
 	if c.closed {
 		return c.opError("close", net.ErrClosed)
 	}
-	c.closed = true
-	now := time.Now()
 	if c.linger == 0 {
-		c.tcp.Abort(c.at(now))
+		c.tcp.Abort(c.at(time.Now()))
 	} else {
-		c.tcp.Close(c.at(now))
+		c.tcp.Close(c.at(time.Now()))
 	}
-	h.flush(now, c)
-	c.canRead.broadcast()
-	c.canWrite.broadcast()
+	c.leave()
 	return nil
 }
 
@@ -196,12 +189,16 @@ func (c *Conn) Abort() {
 	h := c.host
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	c.tcp.Abort(c.at(time.Now()))
+	c.leave()
+}
+
+// leave ends all calls on a connection that the application has done with.
+func (c *Conn) leave() {
 	c.closed = true
-	now := time.Now()
-	c.tcp.Abort(c.at(now))
-	h.flush(now, c)
-	c.canRead.broadcast()
-	c.canWrite.broadcast()
+	c.host.flush(c)
+	c.readBy.set(time.Time{})
+	c.writeBy.set(time.Time{})
 }
 
 // Wait waits until a connection that was closed has delivered its data and its
@@ -258,7 +255,7 @@ func (c *Conn) Adjust(change func(*stack.Config)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.tcp.Adjust(change)
-	h.flush(time.Now(), c)
+	h.flush(c)
 }
 
 // Drain waits until the peer has acknowledged all that was written.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/net/nettest"
 )
@@ -50,4 +51,17 @@ func TestConnOverMemory(t *testing.T) {
 		a, b := hosts(t)
 		return connected(a, b, "tcp", "192.0.2.2:0")
 	})
+}
+
+// What was closed leaves no timer behind.
+func TestCloseEndsDeadlines(t *testing.T) {
+	for name, end := range map[string]func(*Conn){"Close": func(c *Conn) { c.Close() }, "Abort": (*Conn).Abort} {
+		clients, _ := pairs(t, 1)
+		c := clients[0]
+		c.SetDeadline(time.Now().Add(time.Hour))
+		end(c)
+		if c.readBy.timer.Stop() || c.writeBy.timer.Stop() {
+			t.Errorf("%s: a timer runs on", name)
+		}
+	}
 }

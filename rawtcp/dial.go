@@ -157,9 +157,8 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, left int) (*Co
 			continue
 		}
 		c.closed = true
-		now := time.Now()
-		c.tcp.Abort(c.at(now))
-		h.flush(now, c)
+		c.tcp.Abort(c.at(time.Now()))
+		h.flush(c)
 		return nil, err
 	}
 }
@@ -239,7 +238,7 @@ func (d *Dialer) open(remote netip.AddrPort) (*Conn, error) {
 		return nil, err
 	}
 	h.conns[id] = c
-	h.flush(now, c)
+	h.flush(c)
 	return c, nil
 }
 

@@ -46,7 +46,7 @@ func (c *Conn) lastWords() {
 
 // remove forgets a connection that has ended.
 func (h *Host) remove(c *Conn) {
-	id := pair{unzoned(c.local), unzoned(c.remote)}
+	id := c.pair()
 	if h.conns[id] != c {
 		return
 	}

@@ -71,7 +71,7 @@ func (h *Host) hold(now time.Time, c *Conn, seg *stack.Segment, why stack.Reason
 		} else {
 			h.out.drop()
 		}
-		h.flush(time.Now(), c)
+		h.flush(c)
 	}()
 }
 
@@ -80,5 +80,6 @@ func (c *Conn) letGo() {
 	if c.held != nil {
 		c.held.stop()
 		c.held = nil
+		c.canWrite.broadcast() // Wait
 	}
 }

@@ -216,3 +216,37 @@ func TestGateAbort(t *testing.T) {
 		seen.expect(t, "> SYN", "< SYN,ACK", "> ACK", "> RST,ACK")
 	})
 }
+
+// The last ACK is before the gate, and the connection has to go: who waits for its end
+// does not wait for the gate.
+func TestWaitForWhatIsHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer, _ := gated(t, func(ctx context.Context, e *Event) bool {
+			if e.State == stack.StateTimeWait {
+				<-ctx.Done()
+			}
+			return true
+		})
+		c.Close()
+		io.ReadAll(peer)
+		peer.Close()
+		waited := make(chan error, 1)
+		go func() { waited <- c.Wait(context.Background()) }()
+		time.Sleep(time.Second)
+		c.host.mu.Lock()
+		if c.held == nil {
+			t.Error("the last ACK is not held")
+		}
+		c.host.remove(c)
+		c.host.mu.Unlock()
+		synctest.Wait()
+		select {
+		case err := <-waited:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("it still waits")
+		}
+	})
+}

@@ -19,36 +19,40 @@ import (
 // needed. The raw sockets get their copy before. The guard is gone when the
 // process is, however it ends. drop must make the socket drop segments.
 func openGuard(local netip.AddrPort, drop func(fd int, ipv6 bool) error) (fd int, reserved netip.AddrPort, err error) {
-	ipv6 := local.Addr().Is6()
 	family := unix.AF_INET
-	if ipv6 {
+	if local.Addr().Is6() {
 		family = unix.AF_INET6
 	}
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, reserved, os.NewSyscallError("socket", err)
 	}
-	defer func() {
-		if err != nil {
-			unix.Close(fd)
-		}
-	}()
+	if reserved, err = hold(fd, local, drop); err != nil {
+		unix.Close(fd)
+		return -1, reserved, err
+	}
+	return fd, reserved, nil
+}
+
+// hold makes a socket the guard of an address and port.
+func hold(fd int, local netip.AddrPort, drop func(fd int, ipv6 bool) error) (reserved netip.AddrPort, err error) {
+	ipv6 := local.Addr().Is6()
 	// It must drop before it listens, or a SYN in between would be answered.
 	if err := drop(fd, ipv6); err != nil {
-		return -1, reserved, err
+		return reserved, err
 	}
 	// Old connections of the kernel's in TIME-WAIT don't stop it.
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return -1, reserved, os.NewSyscallError("setsockopt SO_REUSEADDR", err)
+		return reserved, os.NewSyscallError("setsockopt SO_REUSEADDR", err)
 	}
 	if ipv6 {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
-			return -1, reserved, os.NewSyscallError("setsockopt IPV6_V6ONLY", err)
+			return reserved, os.NewSyscallError("setsockopt IPV6_V6ONLY", err)
 		}
 	}
 	sa, err := sockaddr(fd, local)
 	if err != nil {
-		return -1, reserved, err
+		return reserved, err
 	}
 	if local.Port() == 0 {
 		err = bindAnywhere(fd, sa)
@@ -56,16 +60,13 @@ func openGuard(local netip.AddrPort, drop func(fd int, ipv6 bool) error) (fd int
 		err = unix.Bind(fd, sa)
 	}
 	if err != nil {
-		return -1, reserved, os.NewSyscallError("bind", err)
+		return reserved, os.NewSyscallError("bind", err)
 	}
 	if err := unix.Listen(fd, 1); err != nil {
-		return -1, reserved, os.NewSyscallError("listen", err)
+		return reserved, os.NewSyscallError("listen", err)
 	}
 	bound, err := localAddr(fd)
-	if err != nil {
-		return -1, reserved, err
-	}
-	return fd, netip.AddrPortFrom(local.Addr(), bound.Port()), nil
+	return netip.AddrPortFrom(local.Addr(), bound.Port()), err
 }
 
 // ephemeral is the range that the kernel chooses ports from.

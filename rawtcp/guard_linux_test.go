@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -241,6 +242,36 @@ func TestWithoutPermission(t *testing.T) {
 	}
 	if want := "setcap cap_net_raw+ep " + path; !strings.Contains(got, want) {
 		t.Errorf("the error does not say %q: %s", want, got)
+	}
+}
+
+// A port that is taken is refused, and costs nothing.
+func TestGuardRefused(t *testing.T) {
+	needRoot(t)
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	link := openLink(t)
+	descriptors := func() int {
+		_, guard, err := link.Reserve(taken.Addr().(*net.TCPAddr).AddrPort())
+		if err == nil {
+			guard.Close()
+			t.Fatal("a port of the kernel's TCP was reserved")
+		}
+		open, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(open)
+	}
+	before := descriptors()
+	for range 100 {
+		descriptors()
+	}
+	if now := descriptors(); now > before+50 { // other tests have theirs
+		t.Errorf("%d file descriptors are open where %d were", now, before)
 	}
 }
 

@@ -46,7 +46,7 @@ type Host struct {
 	ending    bool       // all is being aborted
 	pool      stack.Pool // of all connections' buffers
 	timeWait  list.List  // connections in TIME-WAIT, the oldest first
-	quiet     cond       // a connection has come to its end, or to TIME-WAIT
+	quiet     cond       // a connection has come to its end, or to TIME-WAIT; or nobody reads a closed link any more
 
 	turns     atomic.Int64 // how often somebody has read the link
 	reading   bool         // somebody reads the link
@@ -69,6 +69,8 @@ type Host struct {
 
 // A pair is what tells one connection from another. The addresses have no zone.
 type pair struct{ local, remote netip.AddrPort }
+
+func (c *Conn) pair() pair { return pair{unzoned(c.local), unzoned(c.remote)} }
 
 // NewHost starts a host on a link, which it closes with itself.
 func NewHost(link Link) *Host {
@@ -131,11 +133,10 @@ func (h *Host) abortAll(linkErr error) {
 			h.closeListener(p.server)
 		}
 	}
-	now := time.Now()
 	for _, c := range h.conns {
 		c.linkErr = linkErr
-		c.tcp.Abort(c.at(now))
-		h.flush(now, c)
+		c.tcp.Abort(c.at(time.Now()))
+		h.flush(c)
 		h.remove(c)
 	}
 }

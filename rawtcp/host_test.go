@@ -336,3 +336,31 @@ func TestSamePortAgain(t *testing.T) {
 		})
 	}
 }
+
+// A packet from an IPv4-mapped address, which should not be on the wire (RFC 4291,
+// section 2.5.5.2), is nobody's.
+func TestMappedSource(t *testing.T) {
+	la, lb := MemoryPair(netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2"), 1500)
+	_, b := hostsOn(t, la, lb)
+	l, err := (&ListenConfig{Host: b}).Listen(t.Context(), "tcp6", "[2001:db8::2]:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for mapped, want := range map[byte]int{0xff: 0, 0: 1} { // that makes no difference to the checksum
+		p := wire.Packet{Src: netip.MustParseAddr("::192.0.2.1"), Dst: netip.MustParseAddr("2001:db8::2"), TTL: 64,
+			Segment: stack.Segment{SrcPort: 1000, DstPort: 80, Flags: stack.SYN}}
+		packet, err := wire.AppendHeaders(nil, &p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packet[8+10], packet[8+11] = mapped, mapped
+		b.mu.Lock()
+		before := len(b.conns)
+		b.input([][]byte{packet})
+		if n := len(b.conns) - before; n != want {
+			t.Errorf("%x: %d connections are open, want %d", packet[8:24], n, want)
+		}
+		b.mu.Unlock()
+	}
+}

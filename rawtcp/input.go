@@ -44,8 +44,8 @@ func (h *Host) input(packets [][]byte) {
 			h.touch(c)
 		}
 		if waiting += len(b); waiting >= batchSize {
-			h.flushTouched(now)
-			waiting = 0
+			h.flushTouched()
+			now, waiting = time.Now(), 0
 		}
 	}
 	h.atOnce = min(max(batchSize/max(largest, 1), 1), readBatch)
@@ -55,7 +55,7 @@ func (h *Host) input(packets [][]byte) {
 		}
 	}
 	if h.waking <= 1 {
-		h.flushTouched(now)
+		h.flushTouched()
 	}
 }
 
@@ -132,7 +132,7 @@ func (h *Host) icmp(now time.Time, b []byte) *Conn {
 
 // checkDestination refuses what TCP has no business with (MUST-46).
 func checkDestination(a netip.Addr) error {
-	if a.IsUnspecified() || a.IsMulticast() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	if a.IsUnspecified() || a.IsMulticast() || a.Is4In6() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
 		return &net.AddrError{Err: "not the address of one host", Addr: a.String()}
 	}
 	return nil

@@ -49,7 +49,7 @@ func (c *cond) wait() {
 	}
 	c.woken.Wait()
 	if h.waking--; h.waking == 0 && len(h.touched) > 0 {
-		h.flushTouched(time.Now())
+		h.flushTouched()
 	}
 }
 
@@ -85,6 +85,7 @@ func (h *Host) receive(c *cond) {
 		}
 	}
 	h.reading = false
+	h.hasRead.Signal()
 	if h.closed { // Close waits for it
 		h.quiet.broadcast()
 	}
@@ -101,7 +102,6 @@ func (h *Host) read(c *cond) {
 	h.leader = nil
 	h.behind = n == len(bufs)
 	h.input(bufs[:n])
-	h.hasRead.Signal()
 	if err != nil {
 		h.fail(err)
 	}

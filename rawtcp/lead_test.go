@@ -1,6 +1,7 @@
 package rawtcp
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -146,7 +147,7 @@ func TestThoseWokenSendTogether(t *testing.T) {
 		clients[1].canRead.broadcast() // to look in vain
 		now := time.Now()
 		clients[2].tcp.Write(now, []byte("x"))
-		h.flush(now, clients[2])
+		h.flush(clients[2])
 		if sent() {
 			t.Error("it is sent while another is still to come")
 		}
@@ -273,6 +274,31 @@ func TestWritersComeAfterABatch(t *testing.T) {
 		read()
 		if !write().Load() {
 			t.Error("he waits for a batch, and nothing arrives any more")
+		}
+	})
+}
+
+// One who waits for a report leads, and gives up. The other, who follows, does not
+// miss what comes.
+func TestReportPassesTheLeadOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients, servers := pairs(t, 2)
+		lead := reading(servers[0])
+		clients[0].Write([]byte("x")) // the host that stood in hands over
+		<-lead
+		ctx, cancel := context.WithCancel(t.Context())
+		go servers[0].Report(ctx)
+		synctest.Wait()
+		if leader(servers[0].host) != &servers[0].canWrite {
+			t.Fatal("the one who waits does not read the link")
+		}
+		follow := reading(servers[1])
+		time.Sleep(time.Second) // until the host does not watch who reads
+		cancel()
+		synctest.Wait()
+		clients[1].Write([]byte("x"))
+		if err := <-follow; err != nil {
+			t.Error(err)
 		}
 	})
 }

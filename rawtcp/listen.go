@@ -310,11 +310,10 @@ func (l *Listener) Close() error {
 
 func (h *Host) closeListener(l *Listener) {
 	l.closed = true
-	now := time.Now()
 	for _, c := range h.conns {
 		if c.listener == l {
-			c.tcp.Abort(c.at(now))
-			h.flush(now, c)
+			c.tcp.Abort(c.at(time.Now()))
+			h.flush(c)
 		}
 	}
 	for _, p := range l.ports {

@@ -97,7 +97,9 @@ func (l *packetLink) WriteBatch(pkts []Outgoing) (int, error) {
 		switch {
 		case err != nil:
 		case way.neighbour == nil:
-			n, err = 1, l.writeRaw(pkts[sent])
+			if n, err = 1, l.writeRaw(pkts[sent]); err != nil {
+				n = 0
+			}
 		default:
 			n, err = sendAll(l.fd, pkts[sent:sent+n], func(pkts []Outgoing) (int, error) { return l.frames.send(l.fd, way, pkts) })
 		}

@@ -2,9 +2,11 @@ package rawtcp
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -240,5 +242,27 @@ func TestPacketLinkAllocatesNothing(t *testing.T) {
 	out := []Outgoing{{Dst: there4, Header: header, Payload: pkt.Payload, GSOSize: 1000}}
 	if n := testing.AllocsPerRun(100, func() { p.link.WriteBatch(out) }); n != 0 {
 		t.Errorf("writing a packet allocates %v times", n)
+	}
+}
+
+// A packet that the raw socket refuses is the one that is said to be refused.
+func TestPacketLinkRefuses(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	p := newPacketPair(t, loopback, loopback)
+	if _, err := p.link.Route(loopback); err != nil { // opens it
+		t.Fatal(err)
+	}
+	header, err := wire.AppendHeaders(nil, &wire.Packet{Src: loopback, Dst: loopback, TTL: 64, ID: 1, DF: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fits, large := make([]byte, 1000), make([]byte, 1<<16)
+	packets := []Outgoing{
+		{Dst: loopback, Header: header, Payload: fits},
+		{Dst: loopback, Header: header, Payload: large},
+		{Dst: loopback, Header: header, Payload: fits},
+	}
+	if n, err := p.link.WriteBatch(packets); n != 1 || !errors.Is(err, syscall.EMSGSIZE) {
+		t.Errorf("%d packets went, %v; want 1, %v", n, err, syscall.EMSGSIZE)
 	}
 }

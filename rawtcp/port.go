@@ -68,7 +68,7 @@ const mostWaiting = 100
 // enterTimeWait notes that a connection is in TIME-WAIT now, unless it has given
 // way already.
 func (h *Host) enterTimeWait(c *Conn) {
-	if c.inTimeWait == nil && c.port.server == nil && h.conns[pair{unzoned(c.local), unzoned(c.remote)}] == c {
+	if c.inTimeWait == nil && c.port.server == nil && h.conns[c.pair()] == c {
 		c.inTimeWait = h.timeWait.PushBack(c)
 	}
 }

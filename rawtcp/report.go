@@ -24,7 +24,7 @@ func (c *Conn) Report(ctx context.Context) (stack.Report, error) {
 	h := c.host
 	defer h.wakeWith(ctx, &c.canWrite)()
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	for {
 		switch {
 		case len(c.reports) > 0:
@@ -49,4 +49,5 @@ func (c *Conn) reported(r stack.Report) {
 	}
 	c.reports = slices.DeleteFunc(c.reports, func(old stack.Report) bool { return old.Kind == r.Kind })
 	c.reports = append(c.reports, r)
+	c.canWrite.broadcast()
 }

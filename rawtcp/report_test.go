@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rawnc/rawtcp/wire"
@@ -137,12 +138,39 @@ func TestUnansweredIsReported(t *testing.T) {
 	if err != nil || r.Kind != stack.ReportUnanswered || r.Retransmissions != 2 {
 		t.Errorf("reported %+v, %v", r, err)
 	}
+	a.mu.Lock()
 	conn.reported(stack.Report{Kind: stack.ReportUrgent, Urgent: 1})
 	conn.reported(stack.Report{Kind: stack.ReportUserTimeout})
 	conn.reported(stack.Report{Kind: stack.ReportUrgent, Urgent: 2})
+	a.mu.Unlock()
 	for _, want := range []stack.Report{{Kind: stack.ReportUserTimeout}, {Kind: stack.ReportUrgent, Urgent: 2}} {
 		if r, err := conn.Report(ctx); r != want || err != nil {
 			t.Errorf("reported %+v, %v, want %+v", r, err, want)
 		}
 	}
+}
+
+// Urgent data are reported though the send buffer is full, and nothing else is
+// to be done; to one who does not read the link himself, too.
+func TestReportWhileTheSendBufferIsFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clients, servers := pairs(t, 2)
+		lead := reading(servers[1])
+		go servers[0].Write(make([]byte, 16<<20)) // nobody reads it
+		time.Sleep(time.Second)
+		reported := make(chan stack.Report, 1)
+		go func() {
+			r, _ := servers[0].Report(t.Context())
+			reported <- r
+		}()
+		synctest.Wait()
+		if _, err := clients[0].WriteUrgent([]byte("!")); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-reported; r.Kind != stack.ReportUrgent || r.Urgent != 1 {
+			t.Errorf("reported %+v", r)
+		}
+		servers[1].Close()
+		<-lead
+	})
 }

@@ -14,26 +14,25 @@ const mostTouched = 2 * readBatch
 // flush sends what a connection owes, notes when it wants to be woken, and wakes who
 // waits for it. Where others have been woken and are still to come, it waits for the
 // last of them, for what leaves together costs less. It may unlock the host meanwhile.
-func (h *Host) flush(now time.Time, c *Conn) {
+func (h *Host) flush(c *Conn) {
 	h.touch(c)
 	if h.waking == 0 || h.ending || len(h.touched) >= mostTouched {
-		h.flushTouched(now)
+		h.flushTouched()
 	}
 }
 
 // flushTouched flushes those that were touched, together.
-func (h *Host) flushTouched(now time.Time) {
+func (h *Host) flushTouched() {
 	conns := h.touched
 	h.touched, h.spare = h.spare, nil
+	now := time.Now()
 	for _, c := range conns {
 		c.touched = false
-		h.push(now, c)
+		now = h.push(now, c)
 	}
-	if h.send() {
-		now = time.Now()
-	}
+	h.send()
 	for _, c := range conns {
-		h.settle(now, c)
+		h.settle(c)
 	}
 	clear(conns)
 	h.spare = conns[:0]
@@ -53,7 +52,7 @@ func (h *Host) send() (unlocked bool) {
 	}
 	h.out = outboxes.Get().(*outbox)
 	h.sending++
-	h.mu.Unlock()
+	h.mu.Mutex.Unlock() // not to serve anything before it is sent
 	out.write(h.link)
 	h.mu.Lock()
 	for i := range out.n {
@@ -75,11 +74,12 @@ func (h *Host) touch(c *Conn) {
 	}
 }
 
-// push puts into the outbox what a connection owes.
-func (h *Host) push(now time.Time, c *Conn) {
+// push puts into the outbox what a connection owes, and returns the time: it may have
+// unlocked the host.
+func (h *Host) push(now time.Time, c *Conn) time.Time {
 	if c.leaving {
 		c.owes = true
-		return
+		return now
 	}
 	for c.held == nil || c.tcp.State() == stack.StateClosed {
 		var seg stack.Segment
@@ -95,24 +95,25 @@ func (h *Host) push(now time.Time, c *Conn) {
 			seg.Seq = c.held.seg.Seq // a RST: the peer knows nothing of what is held
 		}
 		h.out.add(now, c, &seg, why)
-		if h.out.full() {
-			h.send()
+		if h.out.full() && h.send() {
+			now = time.Now()
 		}
 	}
+	return now
 }
 
 // settle does what is to be done when what a connection owed has left.
-func (h *Host) settle(now time.Time, c *Conn) {
+func (h *Host) settle(c *Conn) {
 	if c.tooBig {
 		c.tooBig = false
-		if route, err := h.link.Route(c.remote.Addr()); err == nil && c.tcp.LowerMTU(c.at(now), route.MTU) {
-			h.flush(now, c)
+		if route, err := h.link.Route(c.remote.Addr()); err == nil && c.tcp.LowerMTU(c.at(time.Now()), route.MTU) {
+			h.flush(c)
 			return
 		}
 	}
 	if c.owes && !c.leaving {
 		c.owes = false
-		h.flush(now, c)
+		h.flush(c)
 		return
 	}
 	h.schedule(c)
@@ -165,7 +166,7 @@ func (h *Host) expire() {
 		c.tcp.Advance(c.at(now))
 		h.touch(c)
 	}
-	h.flushTouched(now)
+	h.flushTouched()
 	h.arm()
 }
 
@@ -209,10 +210,10 @@ func (h *Host) schedule(c *Conn) {
 	h.arm()
 }
 
-// arm sets the one timer for the earliest deadline of all. It may ring early,
-// never late.
+// arm sets the one timer for the earliest deadline of all, unless one has come that is
+// still to be served. It may ring early, never late.
 func (h *Host) arm() {
-	if len(h.deadlines) == 0 {
+	if len(h.deadlines) == 0 || !h.due.IsZero() {
 		return
 	}
 	at := h.deadlines[0].deadline

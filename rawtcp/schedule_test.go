@@ -3,6 +3,7 @@ package rawtcp
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +147,108 @@ func TestSlowLinkHoldsNobodyUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What has to wait for the link is timed when it leaves, not when it began to wait:
+// by its clock, a connection's segments never go back.
+func TestTimeOfWhatLeavesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := MemoryPair(addrA, addrB, 1500)
+		link := &slowLink{Link: la, token: make(chan bool), went: make(chan string, 100)}
+		clients, _ := pairsOn(t, link, lb, writeBatch+1)
+		h, last := clients[0].host, clients[writeBatch]
+		h.mu.Lock()
+		for i, c := range clients {
+			text := "quick"
+			if i == 0 {
+				text = "slow"
+			}
+			c.tcp.Write(time.Now(), []byte(text))
+			h.touch(c)
+		}
+		go func() {
+			defer h.mu.Unlock()
+			h.flushTouched()
+		}()
+		synctest.Wait()
+		const slow = 150 * time.Millisecond
+		time.Sleep(slow)
+		link.token <- true
+		if err := last.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := last.Snapshot().SRTT; got > slow/8 {
+			t.Errorf("the last one's SRTT is %v, as if its segment had taken %v", got, slow)
+		}
+	})
+}
+
+// A floodedLink takes its time for each batch that it reads, and nothing gets out.
+type floodedLink struct {
+	Link
+	took atomic.Int64 // nanoseconds
+}
+
+func (l *floodedLink) ReadBatch(bufs [][]byte) (int, error) {
+	n, err := l.Link.ReadBatch(bufs)
+	time.Sleep(time.Duration(l.took.Load()))
+	return n, err
+}
+
+func (l *floodedLink) WriteBatch(pkts []Outgoing) (int, error) {
+	if l.took.Load() > 0 {
+		return len(pkts), nil
+	}
+	return l.Link.WriteBatch(pkts)
+}
+
+// Full batches come without end, and none takes as long as the clock may be late. It
+// goes on nevertheless.
+func TestDeadlinesUnderAFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := MemoryPair(addrA, addrB, 1500)
+		link := &floodedLink{Link: la}
+		clients, _ := pairsOn(t, link, lb, 1)
+		time.Sleep(time.Second) // whoever led while connecting has gone
+		c := clients[0]
+		const took = mostLate / 2
+		link.took.Store(int64(took))
+		c.Write([]byte("x"))
+		packet, err := wire.AppendHeaders(nil, &wire.Packet{Src: addrB, Dst: addrA, TTL: 64, ID: 1, Segment: stack.Segment{
+			SrcPort: c.remote.Port(), DstPort: c.local.Port(), Seq: c.Snapshot().RcvNxt, Ack: c.Snapshot().SndUna, Flags: stack.ACK,
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range memoryQueue {
+			lb.WriteBatch([]Outgoing{{Dst: addrA, Header: packet}})
+		}
+		time.Sleep((memoryQueue/readBatch - 1) * took)
+		if n := c.Snapshot().Retransmits; n == 0 {
+			t.Error("nothing was sent again")
+		}
+	})
+}
+
+// The timer rings while somebody holds the host's lock. Who unlocks it serves it; but not
+// where he does so only to send.
+func TestTimerWaitsForWhatIsSent(t *testing.T) {
+	clients, _ := pairs(t, 1)
+	c, h := clients[0], clients[0].host
+	h.mu.Lock()
+	served := 0
+	h.mu.serve = func() {
+		if served++; h.sending > 0 {
+			t.Error("a segment is on its way")
+		}
+	}
+	h.mu.asked.Store(true)
+	c.tcp.Write(time.Now(), []byte("x"))
+	h.flush(c)
+	h.mu.Unlock()
+	if h.mu.Lock(); served != 1 {
+		t.Errorf("it is served %d times", served)
+	}
+	h.mu.serve = h.ring
+	h.mu.Unlock()
 }

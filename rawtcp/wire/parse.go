@@ -32,10 +32,7 @@ func Parse(b []byte, p *Packet) error {
 		return err
 	}
 	offset := int(t[12]>>4) * 4
-	if offset < tcpHeaderLen {
-		return ErrMalformed
-	}
-	if offset > length {
+	if offset < tcpHeaderLen || offset > length {
 		return ErrMalformed
 	}
 	options := min(offset, len(t)) // where they end, or b does
