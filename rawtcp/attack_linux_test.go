@@ -344,7 +344,7 @@ func TestHostilePeers(t *testing.T) {
 	})
 	attack(t, "sends single octets with holes between them", 256<<10, accepted, func(v *victim) {
 		v.forge(1<<16, func(i int) stack.Segment { return v.data(1+2*i, "x") })
-		v.saw(stack.VerdictOutOfOrder)
+		v.saw(stack.VerdictOutOfOrder, stack.VerdictTooManyGaps)
 		v.answered(1)
 		if held := v.Snapshot().Held; held == 0 || held > 1<<10 {
 			t.Errorf("%d octets are held", held)
@@ -364,7 +364,7 @@ func TestHostilePeers(t *testing.T) {
 	})
 	attack(t, "sends a single octet far ahead", 64<<10, accepted, func(v *victim) {
 		v.forge(1, func(int) stack.Segment { return v.data(v.Snapshot().RcvWnd-1, "x") })
-		v.saw(stack.VerdictOutOfOrder)
+		v.saw(stack.VerdictOutOfOrder, stack.VerdictTooManyGaps)
 	})
 	attack(t, "sends the same octets with other content", 256<<10, accepted, func(v *victim) {
 		for _, s := range []stack.Segment{v.data(4, "FIRST"), v.data(2, "second"), v.data(7, "third"), v.data(0, "and last")} {
