@@ -8,8 +8,9 @@ import (
 // Whoever waits does the work. A call that waits for a packet reads the link
 // itself, as the leader, and serves all connections with what comes, so that its
 // own packet wakes nobody else. Those who wait meanwhile follow: the leader wakes
-// them, and leaves the lead to who is woken first. Only where nobody waits does a
-// goroutine of the host's own read, after a moment.
+// them, and leaves the lead to who is woken first. Who sends for several hands it over
+// before. Only where nobody waits does a goroutine of the host's own read, after a
+// moment.
 
 // For so long nobody reads the link before the host does so by itself: no peer
 // should wait long for its ACK. Between the calls of a program that reads or
@@ -68,6 +69,11 @@ func (c *cond) broadcast() {
 	h.followers[c.index], last.index = last, c.index
 	h.followers = h.followers[:len(h.followers)-1]
 	c.woken.Broadcast()
+}
+
+// handOver lets one who follows lead.
+func (h *Host) handOver() {
+	h.followers[len(h.followers)-1].broadcast()
 }
 
 // receive leads: it reads a batch of packets and does what they ask for. When
@@ -148,7 +154,7 @@ func (h *Host) standIn() {
 	h.patience = leastPatience
 	for !h.reading && h.waking == 0 && !h.closed {
 		if len(h.followers) > 0 {
-			h.followers[0].broadcast()
+			h.handOver()
 			return
 		}
 		h.receive(nil)

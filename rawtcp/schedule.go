@@ -52,6 +52,9 @@ func (h *Host) send() (unlocked bool) {
 	}
 	h.out = outboxes.Get().(*outbox)
 	h.sending++
+	if out.n > 1 && !h.reading && h.waking == 0 && len(h.followers) > 0 {
+		h.handOver() // what comes meanwhile need not wait
+	}
 	h.mu.Mutex.Unlock() // not to serve anything before it is sent
 	out.write(h.link)
 	h.mu.Lock()

@@ -149,6 +149,41 @@ func TestSlowLinkHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// One sends for several, and the link takes its time. Somebody else reads it meanwhile.
+func TestSlowLinkIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		la, lb := MemoryPair(addrA, addrB, 1500)
+		link := &slowLink{Link: la, token: make(chan bool), went: make(chan string, 10)}
+		clients, servers := pairsOn(t, link, lb, 3)
+		h := clients[0].host
+		lead, follow := reading(clients[0]), reading(clients[1])
+		servers[0].Write([]byte("x")) // the host that stood in hands over
+		<-lead
+		h.mu.Lock()
+		for i, text := range []string{"slow", "x"} {
+			c := clients[2*i]
+			c.tcp.Write(c.at(time.Now()), []byte(text))
+			h.touch(c)
+		}
+		go func() {
+			defer h.mu.Unlock()
+			h.flushTouched()
+		}()
+		synctest.Wait()
+		servers[1].Write([]byte("y"))
+		synctest.Wait()
+		select {
+		case err := <-follow:
+			if err != nil {
+				t.Error(err)
+			}
+		default:
+			t.Error("what has arrived is not read")
+		}
+		link.token <- true
+	})
+}
+
 // What has to wait for the link is timed when it leaves, not when it began to wait:
 // by its clock, a connection's segments never go back.
 func TestTimeOfWhatLeavesLater(t *testing.T) {
@@ -163,7 +198,7 @@ func TestTimeOfWhatLeavesLater(t *testing.T) {
 			if i == 0 {
 				text = "slow"
 			}
-			c.tcp.Write(time.Now(), []byte(text))
+			c.tcp.Write(c.at(time.Now()), []byte(text))
 			h.touch(c)
 		}
 		go func() {
@@ -243,7 +278,7 @@ func TestTimerWaitsForWhatIsSent(t *testing.T) {
 		}
 	}
 	h.mu.asked.Store(true)
-	c.tcp.Write(time.Now(), []byte("x"))
+	c.tcp.Write(c.at(time.Now()), []byte("x"))
 	h.flush(c)
 	h.mu.Unlock()
 	if h.mu.Lock(); served != 1 {
