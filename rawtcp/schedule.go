@@ -39,13 +39,13 @@ func (h *Host) flushTouched() {
 }
 
 // send empties the outbox. Small packets leave without the lock, which others
-// then need not wait for, and it returns true. What their connections owe
-// meanwhile has to wait, or it would overtake them.
-func (h *Host) send() (unlocked bool) {
+// then need not wait for. What their connections owe meanwhile has to wait, or it
+// would overtake them.
+func (h *Host) send() {
 	out := h.out
 	if out.n == 0 || out.shared || h.ending {
 		out.send(h.link)
-		return false
+		return
 	}
 	for i := range out.n {
 		out.origins[i].conn.leaving = true
@@ -66,7 +66,6 @@ func (h *Host) send() (unlocked bool) {
 	if h.sending--; h.sending == 0 && h.ending {
 		h.sent.Broadcast()
 	}
-	return true
 }
 
 // touch notes that a connection has something to do.
@@ -77,8 +76,8 @@ func (h *Host) touch(c *Conn) {
 	}
 }
 
-// push puts into the outbox what a connection owes, and returns the time: it may have
-// unlocked the host.
+// push puts into the outbox what a connection owes. It may unlock the host, and
+// returns what time it is then.
 func (h *Host) push(now time.Time, c *Conn) time.Time {
 	if c.leaving {
 		c.owes = true
@@ -98,7 +97,8 @@ func (h *Host) push(now time.Time, c *Conn) time.Time {
 			seg.Seq = c.held.seg.Seq // a RST: the peer knows nothing of what is held
 		}
 		h.out.add(now, c, &seg, why)
-		if h.out.full() && h.send() {
+		if h.out.full() {
+			h.send()
 			now = time.Now()
 		}
 	}
