@@ -156,9 +156,8 @@ func (d *Dialer) dial(ctx context.Context, remote netip.AddrPort, left int) (*Co
 			c.canWrite.wait()
 			continue
 		}
-		c.closed = true
 		c.tcp.Abort(c.at(time.Now()))
-		h.flush(c)
+		c.leave()
 		return nil, err
 	}
 }

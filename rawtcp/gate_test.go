@@ -240,13 +240,6 @@ func TestWaitForWhatIsHeld(t *testing.T) {
 		c.host.remove(c)
 		c.host.mu.Unlock()
 		synctest.Wait()
-		select {
-		case err := <-waited:
-			if err != nil {
-				t.Error(err)
-			}
-		default:
-			t.Error("it still waits")
-		}
+		returned(t, waited, "it still waits")
 	})
 }

@@ -213,8 +213,6 @@ func until(h *Host, done func() bool) {
 	}
 }
 
-// A listener that has closed turns others away, though the connection that it
-// accepted lives on.
 // Somebody sets the machine's clock back: the timestamps and the initial sequence
 // numbers go on (RFC 7323, section 5.4; RFC 6528, section 3).
 func TestTheClockIsSetBack(t *testing.T) {
@@ -237,6 +235,8 @@ func TestTheClockIsSetBack(t *testing.T) {
 	}
 }
 
+// A listener that has closed turns others away, though the connection that it
+// accepted lives on.
 func TestClosedListenerRefuses(t *testing.T) {
 	a, b := hosts(t)
 	c, _, stop, err := connected(a, b, "tcp", "192.0.2.2:80")

@@ -40,7 +40,7 @@ func (c *cond) init(h *Host) {
 // the host with unlock in the end.
 func (c *cond) wait() {
 	h := c.host
-	if !h.reading && h.waking == 0 && !h.closed {
+	if h.leaderless() {
 		h.receive(c)
 		return
 	}
@@ -70,6 +70,10 @@ func (c *cond) broadcast() {
 	h.followers = h.followers[:len(h.followers)-1]
 	c.woken.Broadcast()
 }
+
+// leaderless reports whether nobody reads an open link, and nobody who was woken may be
+// about to.
+func (h *Host) leaderless() bool { return !h.reading && h.waking == 0 && !h.closed }
 
 // handOver lets one who follows lead.
 func (h *Host) handOver() {
@@ -133,7 +137,7 @@ func (h *Host) unlock() {
 }
 
 func (h *Host) keepWatch() {
-	if !h.reading && h.waking == 0 && !h.watching && !h.closed {
+	if h.leaderless() && !h.watching {
 		h.watching = true
 		h.watch.Reset(h.patience)
 	}
@@ -152,7 +156,7 @@ func (h *Host) standIn() {
 	defer h.unlock()
 	h.watching = false
 	h.patience = leastPatience
-	for !h.reading && h.waking == 0 && !h.closed {
+	for h.leaderless() {
 		if len(h.followers) > 0 {
 			h.handOver()
 			return

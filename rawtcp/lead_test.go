@@ -44,6 +44,19 @@ func reading(c net.Conn) <-chan error {
 	return done
 }
 
+// returned expects that such a call has returned by now.
+func returned(t *testing.T, done <-chan error, otherwise string) {
+	t.Helper()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	default:
+		t.Error(otherwise)
+	}
+}
+
 func leader(h *Host) *cond {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -97,9 +97,7 @@ func (l *packetLink) WriteBatch(pkts []Outgoing) (int, error) {
 		switch {
 		case err != nil:
 		case way.neighbour == nil:
-			if n, err = 1, l.writeRaw(pkts[sent]); err != nil {
-				n = 0
-			}
+			n, err = l.writeRaw(pkts[sent])
 		default:
 			n, err = sendAll(l.fd, pkts[sent:sent+n], func(pkts []Outgoing) (int, error) { return l.frames.send(l.fd, way, pkts) })
 		}
@@ -141,21 +139,21 @@ func source(header []byte) netip.Addr {
 	return netip.AddrFrom16([16]byte(header[8:]))
 }
 
-// writeRaw sends a packet, or its pieces, through the raw socket. Where the first
-// piece leaves and another does not, that one counts as lost.
-func (l *packetLink) writeRaw(p Outgoing) error {
+// writeRaw sends a packet, or its pieces, through the raw socket, and returns how many
+// packets that were: one or none. Where the first piece leaves and another does not,
+// that one counts as lost.
+func (l *packetLink) writeRaw(p Outgoing) (int, error) {
 	if p.GSOSize == 0 {
-		_, err := l.rawLink.WriteBatch([]Outgoing{p})
-		return err
+		return l.rawLink.WriteBatch([]Outgoing{p})
 	}
 	var pieces []Outgoing
 	for header, payload := range wire.Pieces(p.Header, p.Payload, p.GSOSize) {
 		pieces = append(pieces, Outgoing{Dst: p.Dst, Header: header, Payload: payload})
 	}
 	if n, err := l.rawLink.WriteBatch(pieces); n == 0 {
-		return err
+		return 0, err
 	}
-	return nil
+	return 1, nil
 }
 
 func (l *packetLink) Close() error {

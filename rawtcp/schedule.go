@@ -52,7 +52,7 @@ func (h *Host) send() {
 	}
 	h.out = outboxes.Get().(*outbox)
 	h.sending++
-	if out.n > 1 && !h.reading && h.waking == 0 && len(h.followers) > 0 {
+	if out.n > 1 && h.leaderless() && len(h.followers) > 0 {
 		h.handOver() // what comes meanwhile need not wait
 	}
 	h.mu.Mutex.Unlock() // not to serve anything before it is sent

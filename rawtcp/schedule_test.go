@@ -149,37 +149,35 @@ func TestSlowLinkHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// writeSlowly has connections send something together, until a slowLink takes its time.
+func writeSlowly(conns ...*Conn) {
+	h, text := conns[0].host, "slow"
+	h.mu.Lock()
+	for _, c := range conns {
+		c.tcp.Write(c.at(time.Now()), []byte(text))
+		h.touch(c)
+		text = "quick"
+	}
+	go func() {
+		defer h.mu.Unlock()
+		h.flushTouched()
+	}()
+	synctest.Wait()
+}
+
 // One sends for several, and the link takes its time. Somebody else reads it meanwhile.
 func TestSlowLinkIsRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		la, lb := MemoryPair(addrA, addrB, 1500)
 		link := &slowLink{Link: la, token: make(chan bool), went: make(chan string, 10)}
 		clients, servers := pairsOn(t, link, lb, 3)
-		h := clients[0].host
 		lead, follow := reading(clients[0]), reading(clients[1])
 		servers[0].Write([]byte("x")) // the host that stood in hands over
 		<-lead
-		h.mu.Lock()
-		for i, text := range []string{"slow", "x"} {
-			c := clients[2*i]
-			c.tcp.Write(c.at(time.Now()), []byte(text))
-			h.touch(c)
-		}
-		go func() {
-			defer h.mu.Unlock()
-			h.flushTouched()
-		}()
-		synctest.Wait()
+		writeSlowly(clients[0], clients[2])
 		servers[1].Write([]byte("y"))
 		synctest.Wait()
-		select {
-		case err := <-follow:
-			if err != nil {
-				t.Error(err)
-			}
-		default:
-			t.Error("what has arrived is not read")
-		}
+		returned(t, follow, "what has arrived is not read")
 		link.token <- true
 	})
 }
@@ -191,21 +189,8 @@ func TestTimeOfWhatLeavesLater(t *testing.T) {
 		la, lb := MemoryPair(addrA, addrB, 1500)
 		link := &slowLink{Link: la, token: make(chan bool), went: make(chan string, 100)}
 		clients, _ := pairsOn(t, link, lb, writeBatch+1)
-		h, last := clients[0].host, clients[writeBatch]
-		h.mu.Lock()
-		for i, c := range clients {
-			text := "quick"
-			if i == 0 {
-				text = "slow"
-			}
-			c.tcp.Write(c.at(time.Now()), []byte(text))
-			h.touch(c)
-		}
-		go func() {
-			defer h.mu.Unlock()
-			h.flushTouched()
-		}()
-		synctest.Wait()
+		last := clients[writeBatch]
+		writeSlowly(clients...)
 		const slow = 150 * time.Millisecond
 		time.Sleep(slow)
 		link.token <- true
